@@ -1,0 +1,70 @@
+package muster
+
+import "time"
+
+// TemplateType says who may use a provisioning template.
+type TemplateType string
+
+// The types of CreateProvisioningTemplate.
+const (
+	TemplateFleet TemplateType = "FLEET_PROVISIONING"
+	TemplateJITP  TemplateType = "JITP"
+)
+
+// Template is a named provisioning template with up to five versions, one of
+// them in force. Its key is (Account, Name).
+type Template struct {
+	Account     string            `json:"account"`
+	Name        string            `json:"name"`
+	Type        TemplateType      `json:"type"`
+	Description string            `json:"description,omitempty"`
+	Enabled     bool              `json:"enabled"`
+	RoleARN     string            `json:"roleArn"` // kept and shown; Muster needs no role
+	Versions    []TemplateVersion `json:"versions"`
+	Default     int               `json:"default"`
+	Next        int               `json:"next"`
+	Tags        []Tag             `json:"tags,omitempty"`
+	Created     time.Time         `json:"created"`
+	Modified    time.Time         `json:"modified"`
+}
+
+// TemplateVersion is one text of a template.
+type TemplateVersion struct {
+	ID      int       `json:"id"` // from 1
+	Body    string    `json:"body"`
+	Created time.Time `json:"created"`
+}
+
+// Body returns the text of the version in force, or "" if there is none.
+func (t Template) Body() string {
+	for _, v := range t.Versions {
+		if v.ID == t.Default {
+			return v.Body
+		}
+	}
+	return ""
+}
+
+// Registration is what a template makes of one certificate: everything to
+// write, with no reference left open. It is applied whole or not at all.
+type Registration struct {
+	Status   Status              // of the certificate: Active or Inactive
+	Thing    *RegistrationThing  // nil when the template names none
+	Policies []RegistrationGrant // attached to the certificate
+}
+
+// RegistrationThing is the thing that a template makes or finds.
+type RegistrationThing struct {
+	Name       string
+	Type       string            // must exist; "" for none
+	Groups     []string          // must exist
+	Attributes map[string]string // of a new thing; those of an existing one are kept
+	Billing    string
+}
+
+// RegistrationGrant is a policy that a template attaches: one that exists by
+// Name, or one that is made of Document under the Name derived from it.
+type RegistrationGrant struct {
+	Name     string
+	Document string // "" when the policy must exist
+}
