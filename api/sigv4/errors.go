@@ -1,0 +1,49 @@
+package sigv4
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Error is a refusal in AWS's words: SDKs act on its Code and, for a wrong
+// clock, on the beginning of its Message. Every other error of Verify means
+// that the key could not be looked up.
+type Error struct {
+	Code    string
+	Status  int // of the HTTP response
+	Message string
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+func missing(message string) error {
+	return &Error{"MissingAuthenticationTokenException", http.StatusForbidden, message}
+}
+
+func incomplete(format string, args ...any) error {
+	return &Error{"IncompleteSignatureException", http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+func invalid(format string, args ...any) error {
+	return &Error{"InvalidSignatureException", http.StatusForbidden, fmt.Sprintf(format, args...)}
+}
+
+func unrecognized(message string) error {
+	return &Error{"UnrecognizedClientException", http.StatusForbidden, message}
+}
+
+// checkTime refuses a signature whose time is too far from ours. SDKs look for
+// these texts to correct their clock and try again.
+func checkTime(signed, now time.Time) error {
+	now = now.UTC()
+	if early := now.Add(-maxSkew); signed.Before(early) {
+		return invalid("Signature expired: %s is now earlier than %s (%s - 5 min.)",
+			signed.Format(timeFormat), early.Format(timeFormat), now.Format(timeFormat))
+	}
+	if late := now.Add(maxSkew); signed.After(late) {
+		return invalid("Signature not yet current: %s is still later than %s (%s + 5 min.)",
+			signed.Format(timeFormat), late.Format(timeFormat), now.Format(timeFormat))
+	}
+	return nil
+}
