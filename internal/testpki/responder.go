@@ -1,0 +1,240 @@
+// Package testpki is the hostile half of a public key infrastructure, for
+// tests: an OCSP responder over real HTTP that tells the truth until it is
+// told not to, and responses with faults that honest tools do not make. The
+// certificates themselves come from package mint.
+package testpki
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/muster-mqtt/muster/internal/mint"
+)
+
+// OversizedBody is how many bytes a responder with the fault Oversized sends.
+const OversizedBody = 1 << 20
+
+// Responder is an OCSP responder on a loopback port. It answers good about
+// each certificate that it issued and that was not revoked since, and unknown
+// about any other.
+type Responder struct {
+	URL       string // of the server, with the port
+	Authority *mint.Authority
+	Now       func() time.Time // set it before the first request; time.Now at first
+
+	server *httptest.Server
+	closed chan struct{} // ends what Slow holds back
+
+	mu       sync.Mutex // guards all below
+	fault    Fault
+	known    map[string]*mint.Leaf    // by serial number
+	status   map[string]asn1.RawValue // by serial number; none: good
+	requests int
+	gate     chan struct{} // while not nil, requests wait until it is closed
+}
+
+// NewResponder starts a responder for an authority of its own, which the test
+// stops when it ends.
+func NewResponder(tb testing.TB) *Responder {
+	tb.Helper()
+	a, err := mint.NewAuthority("Test authority")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &Responder{
+		Authority: a,
+		Now:       time.Now,
+		closed:    make(chan struct{}),
+		known:     map[string]*mint.Leaf{},
+		status:    map[string]asn1.RawValue{},
+	}
+	r.server = httptest.NewServer(r)
+	r.URL = r.server.URL
+	tb.Cleanup(func() {
+		close(r.closed)
+		r.server.Close()
+	})
+	return r
+}
+
+// Issue makes a certificate that names the responder's URL, unless the request
+// names others, and that the responder knows.
+func (r *Responder) Issue(tb testing.TB, req mint.Request) *mint.Leaf {
+	tb.Helper()
+	if req.OCSPServer == nil {
+		req.OCSPServer = []string{r.URL}
+	}
+	leaf, err := r.Authority.Issue(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[leaf.Cert.SerialNumber.String()] = leaf
+	return leaf
+}
+
+// Revoke makes the responder say revoked, with a CRLReason of RFC 5280 §5.3.1
+// (6 is certificateHold).
+func (r *Responder) Revoke(tb testing.TB, c *x509.Certificate, reason int) {
+	tb.Helper()
+	status, err := Revoked(r.Now(), reason)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status[c.SerialNumber.String()] = status
+}
+
+// Forget makes the responder say unknown.
+func (r *Responder) Forget(c *x509.Certificate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status[c.SerialNumber.String()] = Unknown()
+}
+
+// Restore makes the responder say good again.
+func (r *Responder) Restore(c *x509.Certificate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.status, c.SerialNumber.String())
+}
+
+// Fail gives all later replies a fault; None makes the responder honest again.
+func (r *Responder) Fail(f Fault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fault = f
+}
+
+// Hold keeps all later requests waiting until the function that it returns is
+// called, once.
+func (r *Responder) Hold() (release func()) {
+	gate := make(chan struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gate = gate
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.gate = nil
+		close(gate)
+	}
+}
+
+// Requests returns how many requests have come.
+func (r *Responder) Requests() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests
+}
+
+// Stop closes the port, so that later connections are refused.
+func (r *Responder) Stop() {
+	r.server.CloseClientConnections()
+	r.server.Listener.Close()
+}
+
+// ServeHTTP answers one request, as POST or as GET.
+func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	serial, err := requestedSerial(req)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	r.requests++
+	fault, gate := r.fault, r.gate
+	r.mu.Unlock()
+	if gate != nil {
+		r.wait(req, gate)
+	}
+	if fault == Redirect && req.URL.Query().Get("honest") != "" {
+		fault = None
+	}
+	der, err := r.answer(fault, serial)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	r.write(w, req, fault, der)
+}
+
+func (r *Responder) answer(fault Fault, serial *big.Int) ([]byte, error) {
+	r.mu.Lock()
+	leaf, known := r.known[serial.String()]
+	status, changed := r.status[serial.String()]
+	r.mu.Unlock()
+	switch {
+	case !known:
+		leaf, status = &mint.Leaf{Cert: &x509.Certificate{SerialNumber: serial}}, Unknown()
+	case !changed:
+		status = Good()
+	}
+	return Forge(fault, r.Authority, leaf, status, r.Now())
+}
+
+// write applies the faults of the transport.
+func (r *Responder) write(w http.ResponseWriter, req *http.Request, fault Fault, der []byte) {
+	w.Header().Set("Content-Type", "application/ocsp-response")
+	switch fault {
+	case WrongContentType:
+		w.Header().Set("Content-Type", "text/plain")
+	case Redirect:
+		w.Header().Set("Location", r.URL+"/?honest=1")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	case HTTP500:
+		w.WriteHeader(http.StatusInternalServerError)
+	case Slow:
+		r.wait(req, nil)
+	case SlowBody:
+		w.Header().Set("Content-Length", fmt.Sprint(len(der)))
+		w.Write(der[:len(der)/2])
+		w.(http.Flusher).Flush()
+		r.wait(req, nil)
+		return
+	case Oversized:
+		der = append(der, make([]byte, OversizedBody)...)
+	}
+	w.Write(der)
+}
+
+// wait blocks until the gate opens, the client leaves or the test ends.
+func (r *Responder) wait(req *http.Request, gate <-chan struct{}) {
+	select {
+	case <-gate:
+	case <-req.Context().Done():
+	case <-r.closed:
+	}
+}
+
+func requestedSerial(req *http.Request) (*big.Int, error) {
+	der, err := io.ReadAll(req.Body)
+	if req.Method == http.MethodGet {
+		der, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(req.URL.Path, "/"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	var ocspRequest struct {
+		TBS struct{ List []struct{ ID CertID } }
+	}
+	if _, err := asn1.Unmarshal(der, &ocspRequest); err != nil {
+		return nil, fmt.Errorf("OCSP request: %w", err)
+	}
+	if len(ocspRequest.TBS.List) == 0 {
+		return nil, fmt.Errorf("OCSP request for no certificate")
+	}
+	return ocspRequest.TBS.List[0].ID.Serial, nil
+}
