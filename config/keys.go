@@ -1,0 +1,117 @@
+package config
+
+import "time"
+
+// key is one key of the file: what it is called, what it means, and the field
+// that holds its value. The default is what Default has in that field.
+type key struct {
+	path    string // "limits.handshakes"
+	meaning string
+	absent  string // what to call an empty default
+	binding
+}
+
+// keys returns every key, bound to the fields of c, in the order in which
+// Document writes them. Keys of one section stand together.
+func (c *Config) keys() []key {
+	keys := []key{
+		{path: "region", binding: region(&c.Region),
+			meaning: "The region in ARNs and in the signatures of requests."},
+	}
+	for _, section := range [][]key{c.mqttKeys(), c.apiKeys(), c.registryKeys(), c.ruleKeys(), c.limitKeys()} {
+		keys = append(keys, section...)
+	}
+	return keys
+}
+
+func (c *Config) mqttKeys() []key {
+	m := &c.MQTT
+	return []key{
+		{path: "mqtt.address", binding: address(&m.Address),
+			meaning: "Where devices connect by MQTT over mutual TLS, host:port. Port 0 takes a free one."},
+		{path: "mqtt.certificate", binding: file(&m.Certificate),
+			meaning: "The server's certificate chain, PEM, its own certificate first."},
+		{path: "mqtt.key", binding: file(&m.Key),
+			meaning: "The private key of that certificate, PEM."},
+		{path: "mqtt.handshake_timeout", binding: duration(&m.HandshakeTimeout, time.Millisecond, 5*time.Minute),
+			meaning: "How long a TLS handshake may take."},
+		{path: "mqtt.connect_timeout", binding: duration(&m.ConnectTimeout, time.Millisecond, 5*time.Minute),
+			meaning: "How long a device may take from the end of the handshake to its CONNECT packet."},
+		// MQTT 5 §2.1.4: the remaining length ends at 268,435,455 bytes.
+		{path: "mqtt.max_packet_size", binding: size(&m.MaxPacketSize, 1<<10, 256<<20-1),
+			meaning: "The largest MQTT packet that is read, in bytes."},
+		// The MQTT library adds half of it in 16 bits, which overflows above
+		// 43,690 seconds.
+		{path: "mqtt.keep_alive_max", binding: duration(&m.KeepAliveMax, time.Second, 12*time.Hour),
+			meaning: "The longest keep-alive. MQTT 5 clients that ask for more are told this one; " +
+				"MQTT 3.1.1 has no way to tell, so its clients keep what they asked for."},
+		{path: "mqtt.refusals", binding: choice(&m.Refusals, RefusalsConnack, RefusalsHangup),
+			meaning: "How a device learns that it is refused: connack tells it the reason, hangup closes silently as AWS does."},
+		{path: "mqtt.first_connection", binding: choice(&m.FirstConnection, FirstConnectionAdmit, FirstConnectionClose),
+			meaning: "What becomes of the connection on which a device was provisioned: admit lets it in, " +
+				"close disconnects it as AWS does, and it is let in when it connects again."},
+	}
+}
+
+func (c *Config) apiKeys() []key {
+	return []key{
+		{path: "api.address", binding: address(&c.API.Address),
+			meaning: "Where the control planes answer by HTTPS, host:port."},
+		{path: "api.certificate", binding: file(&c.API.Certificate), absent: "mqtt.certificate",
+			meaning: "The certificate chain of the API, PEM. Give api.key too."},
+		{path: "api.key", binding: file(&c.API.Key), absent: "mqtt.key",
+			meaning: "The private key of that certificate, PEM."},
+		{path: "http.address", binding: address(&c.HTTP.Address),
+			meaning: "Where /metrics, /livez and /readyz answer by plain HTTP, host:port. " +
+				"They ask nobody for a password: keep them away from strangers."},
+	}
+}
+
+func (c *Config) registryKeys() []key {
+	r := &c.Registry
+	return []key{
+		{path: "registry.path", binding: file(&r.Path),
+			meaning: "The folder of the registry. It must exist: a wrong path does not become an empty registry."},
+		{path: "registry.master_key", binding: file(&r.MasterKey),
+			meaning: "The file of the key that seals the secrets in the registry. Backups do not contain it; keep a copy elsewhere."},
+		{path: "registry.pending_ttl", binding: duration(&r.PendingTTL, time.Second, 10*365*24*time.Hour),
+			meaning: "How long a certificate may stay PENDING_ACTIVATION before it is forgotten."},
+		{path: "registry.pending_cap", binding: count(&r.PendingCap, 100_000_000),
+			meaning: "How many certificates of one authority may be PENDING_ACTIVATION; more are refused."},
+		{path: "registry.cache", binding: count(&r.Cache, 100_000_000),
+			meaning: "How many records each cache keeps in memory."},
+	}
+}
+
+func (c *Config) ruleKeys() []key {
+	o := &c.OCSP
+	return []key{
+		{path: "admission.clock_skew", binding: duration(&c.Admission.ClockSkew, time.Second, 24*time.Hour),
+			meaning: "How far a device's clock, or that of its authority, may be off when the validity of a certificate is judged."},
+		{path: "ocsp.allow_private", binding: prefixes(&o.AllowPrivate), absent: "none",
+			meaning: "Private addresses where OCSP responders may be asked, as prefixes. A certificate names its responder " +
+				"itself, so each prefix lets devices make the server send requests into that network. " +
+				"For development, muster init allows the loopback; take it out in production."},
+		{path: "ocsp.timeout", binding: duration(&o.Timeout, time.Millisecond, time.Minute),
+			meaning: "How long a responder may take to answer."},
+		{path: "ocsp.skew", binding: duration(&o.Skew, time.Second, time.Hour),
+			meaning: "How far a responder's clock may be off."},
+		{path: "ocsp.concurrent", binding: count(&o.Concurrent, 10_000),
+			meaning: "How many responders are asked at the same time."},
+	}
+}
+
+func (c *Config) limitKeys() []key {
+	return []key{
+		{path: "limits.connections", binding: count(&c.Limits.Connections, 100_000_000),
+			meaning: "How many connections may be open."},
+		{path: "limits.handshakes", binding: count(&c.Limits.Handshakes, 1_000_000),
+			meaning: "How many of them may not have sent CONNECT yet."},
+		{path: "limits.connects_per_address", binding: count(&c.Limits.ConnectsPerAddress, 1_000_000),
+			meaning: "How many connections a second one address may open; a burst may have twice as many."},
+		{path: "log.level", binding: choice(&c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError),
+			meaning: "The least severe level that is logged: debug, info, warn or error."},
+		{path: "log.format", binding: choice(&c.Log.Format, FormatJSON, FormatConsole),
+			meaning: "The form of log lines: json for machines, console for people."},
+	}
+}

@@ -1,0 +1,211 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// binding ties a key to the field that holds its value.
+type binding struct {
+	set  func(*yaml.Node) error // stores a value, or says what is wrong with it
+	text func() string          // the value as YAML
+	list bool                   // set takes one item of a list, and appends it
+	file *string                // the field, if it is a path
+}
+
+var (
+	regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	hostForm   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+	sizeForm   = regexp.MustCompile(`^([0-9]+)(KiB|MiB)?$`)
+)
+
+func region(p *string) binding {
+	return word(p, func(s string) error {
+		if len(s) > 32 || !regionForm.MatchString(s) {
+			return errors.New("want lower-case letters, digits and hyphens, such as us-east-1")
+		}
+		return nil
+	})
+}
+
+func file(p *string) binding {
+	b := word(p, func(s string) error {
+		if len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl) {
+			return errors.New("want a path without control characters, at most 4096 bytes")
+		}
+		return nil
+	})
+	b.file = p
+	return b
+}
+
+func address(p *string) binding {
+	return word(p, func(s string) error {
+		host, port, err := net.SplitHostPort(s)
+		if err != nil {
+			return errors.New(`want host:port, such as 127.0.0.1:8883 or "[::1]:8883"`)
+		}
+		if _, err := netip.ParseAddr(host); err != nil && host != "" && (len(host) > 253 || !hostForm.MatchString(host)) {
+			return fmt.Errorf("%s is no host name and no address", quote(host))
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("%s is no port; want a number from 0 to 65535", quote(port))
+		}
+		return nil
+	})
+}
+
+func choice[T ~string](p *T, options ...T) binding {
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = string(o)
+	}
+	return word(p, func(s string) error {
+		for _, name := range names {
+			if s == name {
+				return nil
+			}
+		}
+		return fmt.Errorf("want %s%s", strings.Join(names, " or "), didYouMean("", s, names))
+	})
+}
+
+// word binds a string that check accepts.
+func word[T ~string](p *T, check func(string) error) binding {
+	return binding{
+		set: func(n *yaml.Node) error {
+			s, err := scalar(n, "a string", "!!str")
+			if err != nil {
+				return err
+			}
+			if err := check(s); err != nil {
+				return fmt.Errorf("%s: %w", quote(s), err)
+			}
+			*p = T(s)
+			return nil
+		},
+		text: func() string { return stringText(string(*p)) },
+	}
+}
+
+// duration binds a multiple of unit, from one unit to limit.
+func duration(p *time.Duration, unit, limit time.Duration) binding {
+	return binding{
+		set: func(n *yaml.Node) error {
+			s, err := scalar(n, "a duration with a unit, such as 10s, 5m or 720h", "!!str")
+			if err != nil {
+				return err
+			}
+			d, err := time.ParseDuration(s)
+			if err != nil {
+				return fmt.Errorf("%s: want a duration with a unit, such as 10s, 5m or 720h", quote(s))
+			}
+			if d < unit || d > limit || d%unit != 0 {
+				return fmt.Errorf("%s: want %s to %s, in steps of %[2]s", quote(s), durationText(unit), durationText(limit))
+			}
+			*p = d
+			return nil
+		},
+		text: func() string { return durationText(*p) },
+	}
+}
+
+// count binds a number from 1 to limit.
+func count(p *int, limit int) binding {
+	return binding{
+		set: func(n *yaml.Node) error {
+			s, err := scalar(n, "a whole number", "!!int")
+			if err != nil {
+				return err
+			}
+			var v int
+			if err := n.Decode(&v); err != nil || v < 1 || v > limit {
+				return fmt.Errorf("%s: want a number from 1 to %d", quote(s), limit)
+			}
+			*p = v
+			return nil
+		},
+		text: func() string { return strconv.Itoa(*p) },
+	}
+}
+
+// size binds a number of bytes from low to high.
+func size(p *int, low, high int) binding {
+	return binding{
+		set: func(n *yaml.Node) error {
+			s, err := scalar(n, "a size, such as 131072 or 128KiB", "!!int", "!!str")
+			if err != nil {
+				return err
+			}
+			v, err := parseSize(s)
+			if err != nil {
+				return err
+			}
+			if v < low || v > high {
+				return fmt.Errorf("%s: want %s to %s", quote(s), sizeText(low), sizeText(high))
+			}
+			*p = v
+			return nil
+		},
+		text: func() string { return sizeText(*p) },
+	}
+}
+
+func parseSize(s string) (int, error) {
+	m := sizeForm.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("%s: want a size in bytes, KiB or MiB, such as 131072 or 128KiB", quote(s))
+	}
+	// 31 bits, shifted by 20 at most, fit into an int.
+	v, err := strconv.ParseUint(m[1], 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%s: too large", quote(s))
+	}
+	switch m[2] {
+	case "KiB":
+		v <<= 10
+	case "MiB":
+		v <<= 20
+	}
+	return int(v), nil
+}
+
+// prefixes binds a list of networks, at most 64.
+func prefixes(p *[]netip.Prefix) binding {
+	return binding{
+		list: true,
+		set: func(n *yaml.Node) error {
+			s, err := scalar(n, "a prefix, such as 10.0.0.0/8", "!!str")
+			if err != nil {
+				return err
+			}
+			prefix, err := netip.ParsePrefix(s)
+			switch {
+			case err != nil || prefix.Addr().Is4In6():
+				return fmt.Errorf("%s: want a prefix, such as 10.0.0.0/8 or ::1/128", quote(s))
+			case prefix != prefix.Masked():
+				return fmt.Errorf("%s: the address has bits beyond the prefix; did you mean %s?", quote(s), prefix.Masked())
+			case len(*p) == 64:
+				return errors.New("more than 64 prefixes")
+			}
+			*p = append(*p, prefix)
+			return nil
+		},
+		text: func() string {
+			texts := make([]string, len(*p))
+			for i, prefix := range *p {
+				texts[i] = strconv.Quote(prefix.String())
+			}
+			return "[" + strings.Join(texts, ", ") + "]"
+		},
+	}
+}
