@@ -55,7 +55,7 @@ func (c *Config) Document() []byte {
 			out.WriteString("\n")
 		}
 		comment(&out, indent, rows[i].Meaning)
-		fmt.Fprintf(&out, "%s# Default: %s\n%[1]s%s: %s\n", indent, rows[i].Default, name, k.text())
+		fmt.Fprintf(&out, "%s# Default: %s\n%s%s: %s\n", indent, rows[i].Default, indent, name, k.text())
 	}
 	return out.Bytes()
 }
