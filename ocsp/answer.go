@@ -1,0 +1,66 @@
+package ocsp
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+)
+
+// Status is what is known of a certificate. The zero value says that nobody
+// asked.
+type Status uint8
+
+// The statuses. Good, Revoked and Unknown are a responder's own words; the
+// other three are ours.
+const (
+	NotAsked    Status = iota
+	Good               // it stands
+	Revoked            // it was revoked, or is on hold
+	Unknown            // the responder does not know it
+	Unavailable        // no answer that counts could be had
+	NoURL              // the certificate names no responder
+)
+
+var statusWords = [...]string{"not_asked", "good", "revoked", "unknown", "unavailable", "no_url"}
+
+// String returns the status as one bounded word, for logs and metrics.
+func (s Status) String() string {
+	if int(s) >= len(statusWords) {
+		return "invalid"
+	}
+	return statusWords[s]
+}
+
+// Answer is what Check or Validate found out about a certificate.
+type Answer struct {
+	Status     Status
+	Hold       bool      // revoked by certificateHold, which may be lifted again
+	RevokedAt  time.Time // zero unless Revoked
+	ThisUpdate time.Time // when the responder knew this to be so
+	NextUpdate time.Time // when it will know better; zero: at any time
+	// Expires is when the answer must be asked for again: the earliest of
+	// NextUpdate, the end of the signer's validity and the bounds of Limits.
+	// Zero for a final revocation, which does not lapse.
+	Expires   time.Time
+	Responder string // the URL asked; empty if the answer was kept
+	Detail    string // one sentence: why Unavailable
+	Cached    bool   // kept from an earlier time
+}
+
+// Final reports whether the certificate was revoked for good: every reason but
+// certificateHold is irreversible (RFC 5280 §5.3.1).
+func (a Answer) Final() bool { return a.Status == Revoked && !a.Hold }
+
+// Key names a certificate in a Cache: the lower-case hex SHA-256 over its
+// issuer's name and public key and its serial number, which is all that a
+// responder knows it by.
+func Key(leaf, issuer *x509.Certificate) string {
+	h := sha256.New()
+	for _, part := range [][]byte{issuer.RawSubject, issuer.RawSubjectPublicKeyInfo, leaf.SerialNumber.Bytes()} {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
+		h.Write(part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
