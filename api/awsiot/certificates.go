@@ -1,0 +1,163 @@
+package awsiot
+
+import (
+	"context"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/registry"
+)
+
+// certificateName is what a registration answers, of an authority too.
+type certificateName struct {
+	ARN string `json:"certificateArn"`
+	ID  string `json:"certificateId"`
+}
+
+func (d *Dialect) certificateName(kind muster.ResourceKind, account, id string) certificateName {
+	return certificateName{d.arn(account, kind, id), id}
+}
+
+type validity struct {
+	NotBefore epoch `json:"notBefore"`
+	NotAfter  epoch `json:"notAfter"`
+}
+
+func (d *Dialect) registerCertificate(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		PEM    string `json:"certificatePem"`
+		CAPEM  string `json:"caCertificatePem"`
+		Status string `json:"status"`
+	}
+	c.decode(&in)
+	c.optional("caCertificatePem", in.CAPEM, certificatePEM)
+	if c.flag("setAsActive") { // the older member of the two
+		if in.Status != "" && in.Status != string(muster.Active) {
+			c.refuse("setAsActive: contradicts status")
+		}
+		in.Status = string(muster.Active)
+	}
+	return d.register(ctx, c, in.PEM, in.Status, registry.CertificateRegistration{CAPEM: in.CAPEM})
+}
+
+func (d *Dialect) registerCertificateWithoutCA(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		PEM    string `json:"certificatePem"`
+		Status string `json:"status"`
+	}
+	c.decode(&in)
+	return d.register(ctx, c, in.PEM, in.Status, registry.CertificateRegistration{WithoutCA: true})
+}
+
+func (d *Dialect) register(ctx context.Context, c *call, pem, status string, r registry.CertificateRegistration) (any, error) {
+	c.required("certificatePem", pem, certificatePEM)
+	c.optional("status", status, certificateStatus)
+	if c.err != nil {
+		return nil, c.err
+	}
+	r.Account, r.PEM, r.Status = c.account, pem, muster.Status(status)
+	cert, err := d.store.RegisterCertificate(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return d.certificateName(muster.KindCertificate, cert.Account, cert.ID), nil
+}
+
+type certificateDescription struct {
+	ARN        string        `json:"certificateArn"`
+	ID         string        `json:"certificateId"`
+	CAID       string        `json:"caCertificateId,omitempty"`
+	Status     muster.Status `json:"status"`
+	PEM        string        `json:"certificatePem"`
+	OwnedBy    string        `json:"ownedBy"`
+	Created    epoch         `json:"creationDate"`
+	Modified   epoch         `json:"lastModifiedDate"`
+	Version    int           `json:"customerVersion"`
+	Generation string        `json:"generationId"`
+	Validity   validity      `json:"validity"`
+	Mode       muster.Mode   `json:"certificateMode"`
+}
+
+func (d *Dialect) describeCertificate(ctx context.Context, c *call) (any, error) {
+	id := c.label("certificateId", certificateID)
+	if c.err != nil {
+		return nil, c.err
+	}
+	cert, err := d.store.Certificate(ctx, c.account, id)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Certificate certificateDescription `json:"certificateDescription"`
+	}{certificateDescription{
+		ARN:        d.arn(cert.Account, muster.KindCertificate, cert.ID),
+		ID:         cert.ID,
+		CAID:       cert.AuthorityID,
+		Status:     cert.Status,
+		PEM:        cert.PEM,
+		OwnedBy:    cert.Account,
+		Created:    epoch(cert.Created),
+		Modified:   epoch(cert.Modified),
+		Version:    cert.Revision,
+		Generation: cert.Generation,
+		Validity:   validity{epoch(cert.NotBefore), epoch(cert.NotAfter)},
+		Mode:       cert.Mode,
+	}}, nil
+}
+
+func (d *Dialect) updateCertificate(ctx context.Context, c *call) (any, error) {
+	id := c.label("certificateId", certificateID)
+	status := c.query.Get("newStatus")
+	c.required("newStatus", status, certificateStatus)
+	if c.err != nil {
+		return nil, c.err
+	}
+	_, err := d.store.UpdateCertificateStatus(ctx, c.account, id, muster.Status(status))
+	return nil, err
+}
+
+func (d *Dialect) deleteCertificate(ctx context.Context, c *call) (any, error) {
+	id := c.label("certificateId", certificateID)
+	force := c.flag("forceDelete")
+	if c.err != nil {
+		return nil, c.err
+	}
+	return nil, d.store.DeleteCertificate(ctx, c.account, id, force)
+}
+
+func (d *Dialect) listCertificates(ctx context.Context, c *call) (any, error) {
+	page := c.page()
+	if c.err != nil {
+		return nil, c.err
+	}
+	return d.certificateList(d.store.ListCertificates(ctx, c.account, page))
+}
+
+func (d *Dialect) listCertificatesByCA(ctx context.Context, c *call) (any, error) {
+	id := c.label("caCertificateId", certificateID)
+	page := c.page()
+	if c.err != nil {
+		return nil, c.err
+	}
+	return d.certificateList(d.store.ListCertificatesByAuthority(ctx, c.account, id, page))
+}
+
+type certificateSummary struct {
+	ARN     string        `json:"certificateArn"`
+	ID      string        `json:"certificateId"`
+	Status  muster.Status `json:"status"`
+	Mode    muster.Mode   `json:"certificateMode"`
+	Created epoch         `json:"creationDate"`
+}
+
+func (d *Dialect) certificateList(all []muster.Certificate, next registry.Cursor, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Certificates []certificateSummary `json:"certificates"`
+		NextMarker   string               `json:"nextMarker,omitempty"`
+	}{each(all, func(cert muster.Certificate) certificateSummary {
+		arn := d.arn(cert.Account, muster.KindCertificate, cert.ID)
+		return certificateSummary{arn, cert.ID, cert.Status, cert.Mode, epoch(cert.Created)}
+	}), token(next)}, nil
+}

@@ -1,0 +1,120 @@
+package awsiot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/muster-mqtt/muster/api/sigv4"
+	"github.com/muster-mqtt/muster/registry"
+)
+
+// service is the signing name of AWS IoT's control plane.
+const service = "iot"
+
+// Config is what New needs. Every field without a default is needed.
+type Config struct {
+	Store  *registry.Store
+	Region string           // of ARNs and of the scope of signatures
+	Now    func() time.Time // the clock that signatures are held to; default time.Now
+}
+
+// Dialect answers requests to AWS IoT. It is safe for concurrent use.
+type Dialect struct {
+	store    *registry.Store
+	region   string
+	verifier *sigv4.Verifier
+	routes   []route
+}
+
+// New returns the dialect.
+func New(c Config) (*Dialect, error) {
+	if c.Store == nil {
+		return nil, errors.New("awsiot: Store is needed")
+	}
+	verifier, err := sigv4.New(sigv4.Config{Keys: c.Store, Service: service, Region: c.Region, Now: c.Now})
+	if err != nil {
+		return nil, fmt.Errorf("awsiot: %w", err)
+	}
+	return &Dialect{store: c.Store, region: c.Region, verifier: verifier, routes: routes(operations())}, nil
+}
+
+// Speaks is true: AWS IoT spreads its paths over the whole host, so that its
+// dialect comes last and answers what no other one does.
+func (d *Dialect) Speaks(*http.Request) bool { return true }
+
+// Operation returns the name that AWS gives to what r asks for, or "".
+func (d *Dialect) Operation(r *http.Request) string {
+	m := match(d.routes, r)
+	if m.operation == nil {
+		return ""
+	}
+	return m.operation.name
+}
+
+// Serve authenticates the request, runs its operation and answers. It returns
+// who asked and, where the answer is an internal failure, its cause.
+func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, body []byte) (account, keyID string, err error) {
+	id, err := d.verifier.Verify(r, body)
+	if err != nil {
+		return "", id.KeyID, d.answerFault(w, "", err)
+	}
+	out, err := d.run(r.Context(), match(d.routes, r), &call{account: id.Account, query: r.URL.Query(), body: body})
+	if err != nil {
+		return id.Account, id.KeyID, d.answerFault(w, id.Account, err)
+	}
+	encoded, err := json.Marshal(out)
+	if err != nil {
+		return id.Account, id.KeyID, d.answerFault(w, id.Account, fmt.Errorf("encode answer: %w", err))
+	}
+	answer(w, http.StatusOK, encoded)
+	return id.Account, id.KeyID, nil
+}
+
+func (d *Dialect) run(ctx context.Context, m matched, c *call) (any, error) {
+	if m.operation == nil {
+		return nil, m.fault()
+	}
+	c.labels = m.labels
+	out, err := m.operation.do(d, ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if out == nil {
+		out = struct{}{}
+	}
+	return out, nil
+}
+
+// Fail answers with an error that arose before or outside an operation.
+func (d *Dialect) Fail(w http.ResponseWriter, status int, message string) {
+	f := &fault{status: status, code: "InvalidRequestException", message: message}
+	switch {
+	case status >= http.StatusInternalServerError:
+		f.code = "InternalFailureException"
+	case status == http.StatusRequestEntityTooLarge:
+		f.code = "RequestEntityTooLargeException"
+	}
+	f.answer(w)
+}
+
+// answerFault tells the client what went wrong, and returns it if it is ours to
+// mend.
+func (d *Dialect) answerFault(w http.ResponseWriter, account string, err error) error {
+	f := translate(err, d.region, account)
+	f.answer(w)
+	if f.status >= http.StatusInternalServerError {
+		return err
+	}
+	return nil
+}
+
+func answer(w http.ResponseWriter, status int, encoded []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(encoded) // a client that went away is no failure of ours
+}

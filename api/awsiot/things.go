@@ -1,0 +1,175 @@
+package awsiot
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/muster-mqtt/muster"
+)
+
+func (d *Dialect) createThingType(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		Properties struct {
+			Description string   `json:"thingTypeDescription"`
+			Searchable  []string `json:"searchableAttributes"`
+		} `json:"thingTypeProperties"`
+		Tags []muster.Tag `json:"tags"`
+	}
+	c.decode(&in)
+	name := c.label("thingTypeName", registryName)
+	c.optional("thingTypeProperties.thingTypeDescription", in.Properties.Description, description)
+	for i, attribute := range in.Properties.Searchable {
+		c.required(fmt.Sprintf("thingTypeProperties.searchableAttributes[%d]", i), attribute, attributeName)
+	}
+	c.tags(in.Tags)
+	if c.err != nil {
+		return nil, c.err
+	}
+	t, err := d.store.CreateThingType(ctx, muster.ThingType{
+		Account:              c.account,
+		Name:                 name,
+		Description:          in.Properties.Description,
+		SearchableAttributes: in.Properties.Searchable,
+		Tags:                 in.Tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Name string `json:"thingTypeName"`
+		ARN  string `json:"thingTypeArn"`
+		ID   string `json:"thingTypeId"`
+	}{t.Name, d.arn(t.Account, muster.KindThingType, t.Name), t.ID}, nil
+}
+
+func (d *Dialect) createThingGroup(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		Parent     string `json:"parentGroupName"`
+		Properties struct {
+			Description string `json:"thingGroupDescription"`
+			Payload     struct {
+				Attributes map[string]string `json:"attributes"`
+			} `json:"attributePayload"`
+		} `json:"thingGroupProperties"`
+		Tags []muster.Tag `json:"tags"`
+	}
+	c.decode(&in)
+	name := c.label("thingGroupName", registryName)
+	c.optional("parentGroupName", in.Parent, registryName)
+	c.optional("thingGroupProperties.thingGroupDescription", in.Properties.Description, description)
+	c.attributes("thingGroupProperties.attributePayload.attributes", in.Properties.Payload.Attributes)
+	c.tags(in.Tags)
+	if c.err != nil {
+		return nil, c.err
+	}
+	g, err := d.store.CreateThingGroup(ctx, muster.ThingGroup{
+		Account:     c.account,
+		Name:        name,
+		Parent:      in.Parent,
+		Description: in.Properties.Description,
+		Attributes:  in.Properties.Payload.Attributes,
+		Tags:        in.Tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Name string `json:"thingGroupName"`
+		ARN  string `json:"thingGroupArn"`
+		ID   string `json:"thingGroupId"`
+	}{g.Name, d.arn(g.Account, muster.KindThingGroup, g.Name), g.ID}, nil
+}
+
+func (d *Dialect) describeThing(ctx context.Context, c *call) (any, error) {
+	name := c.label("thingName", registryName)
+	if c.err != nil {
+		return nil, c.err
+	}
+	t, err := d.store.Thing(ctx, c.account, name)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		ClientID   string            `json:"defaultClientId"`
+		Name       string            `json:"thingName"`
+		ID         string            `json:"thingId"`
+		ARN        string            `json:"thingArn"`
+		Type       string            `json:"thingTypeName,omitempty"`
+		Attributes map[string]string `json:"attributes"`
+		Version    int               `json:"version"`
+		Billing    string            `json:"billingGroupName,omitempty"`
+	}{
+		t.Name, t.Name, t.ID, d.arn(t.Account, muster.KindThing, t.Name),
+		t.Type, present(t.Attributes), t.Revision, t.Billing,
+	}, nil
+}
+
+type thingSummary struct {
+	Name       string            `json:"thingName"`
+	Type       string            `json:"thingTypeName,omitempty"`
+	ARN        string            `json:"thingArn"`
+	Attributes map[string]string `json:"attributes"`
+	Version    int               `json:"version"`
+}
+
+// thingFilter is what ListThings may ask for; an empty field asks for nothing.
+type thingFilter struct {
+	kind, attribute, value string
+	prefix                 bool // value is the beginning of the attribute's
+}
+
+func (f thingFilter) matches(t muster.Thing) bool {
+	if f.kind != "" && t.Type != f.kind {
+		return false
+	}
+	if f.attribute == "" {
+		return true
+	}
+	value, ok := t.Attributes[f.attribute]
+	if f.prefix {
+		return ok && strings.HasPrefix(value, f.value)
+	}
+	return ok && (f.value == "" || value == f.value)
+}
+
+// listThings filters each page after it was read: a page may come out shorter
+// than it was asked for, or empty, with more to follow, as AWS's pages may.
+func (d *Dialect) listThings(ctx context.Context, c *call) (any, error) {
+	page := c.pageOf("maxResults", "nextToken")
+	filter := thingFilter{
+		kind:      c.param("thingTypeName", registryName),
+		attribute: c.param("attributeName", attributeName),
+		value:     c.param("attributeValue", attributeValue),
+		prefix:    c.flag("usePrefixAttributeValue"),
+	}
+	if filter.value != "" && filter.attribute == "" {
+		c.refuse("attributeValue: needs attributeName")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	all, next, err := d.store.ListThings(ctx, c.account, page)
+	if err != nil {
+		return nil, err
+	}
+	things := make([]thingSummary, 0, len(all))
+	for _, t := range all {
+		if filter.matches(t) {
+			arn := d.arn(t.Account, muster.KindThing, t.Name)
+			things = append(things, thingSummary{t.Name, t.Type, arn, present(t.Attributes), t.Revision})
+		}
+	}
+	return struct {
+		Things    []thingSummary `json:"things"`
+		NextToken string         `json:"nextToken,omitempty"`
+	}{things, token(next)}, nil
+}
+
+// present makes {} of no attributes; null is none to some SDKs.
+func present(attributes map[string]string) map[string]string {
+	if attributes == nil {
+		return map[string]string{}
+	}
+	return attributes
+}
