@@ -1,0 +1,169 @@
+// Package metrics counts what Muster does, for Prometheus. It is the only
+// package that knows Prometheus: the others call functions or small interfaces
+// of their own, which the program joins to the methods here.
+//
+// Every label takes its values from a list that is fixed when the program is
+// built, never from what a device or a request brings, so that no stranger can
+// make the number of series grow. A word that is not on the list is counted as
+// "other". The series of the lists exist from the start, at zero.
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/muster-mqtt/muster"
+)
+
+// Metrics are the instruments of one server. The methods may be called from any
+// goroutine, and do not block.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	handshakes       family[muster.Reason, prometheus.Counter]
+	handshakeSeconds prometheus.Histogram
+	admissions       family[outcome, prometheus.Counter]
+	refusals         family[muster.Reason, prometheus.Counter]
+	registrations    family[Registration, prometheus.Counter]
+	stageSeconds     family[Stage, prometheus.Observer]
+	ocspRequests     family[OCSPResult, prometheus.Counter]
+	connections      prometheus.Gauge
+	rejected         family[Limit, prometheus.Counter]
+	apiRequests      *prometheus.CounterVec
+	apiSeconds       prometheus.Histogram
+	dropped          prometheus.Counter
+	kicked           family[muster.Reason, prometheus.Counter]
+	kickSeconds      prometheus.Histogram
+	certificates     *prometheus.GaugeVec
+}
+
+// New returns instruments that stand at zero, with those of the Go runtime and
+// of the process.
+func New() *Metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return &Metrics{
+		registry: r,
+		handshakes: counters(r, "muster_handshakes_total",
+			"TLS handshakes of devices, by the reason they failed for, or ok.", "result", append(reasons(), ok)),
+		handshakeSeconds: histogram(r, "muster_handshake_seconds",
+			"Duration of TLS handshakes of devices, failed ones too.", slow()),
+		admissions: counters(r, "muster_admissions_total",
+			"Connections that were judged: admitted, registered and admitted at once, or refused.",
+			"outcome", []outcome{admitted, registered, refused}),
+		refusals: counters(r, "muster_refusals_total",
+			"Refused connections, by reason.", "reason", reasons()),
+		registrations: counters(r, "muster_registrations_total",
+			"Certificates that were registered or provisioned by connecting, by what came of it.",
+			"outcome", []Registration{RegistrationActive, RegistrationPending, RegistrationFailed}),
+		stageSeconds: histograms(r, "muster_admission_seconds",
+			"Duration of the stages of admission.", "stage", slow(),
+			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol}),
+		ocspRequests: counters(r, "muster_ocsp_requests_total",
+			"Requests to OCSP responders, by what was answered.", "result",
+			[]OCSPResult{OCSPGood, OCSPRevoked, OCSPUnknown, OCSPUnavailable}),
+		connections: gauge(r, "muster_connections",
+			"Connections of devices that are open, from accept on."),
+		rejected: counters(r, "muster_accept_rejected_total",
+			"Connections closed before TLS, by the limit that they met.", "limit",
+			[]Limit{LimitConnections, LimitHandshakes, LimitConnectsPerAddress}),
+		apiRequests: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_api_requests_total",
+			Help: "Requests to the API, by operation and HTTP status code.",
+		}, []string{"operation", "code"})),
+		apiSeconds: histogram(r, "muster_api_seconds", "Duration of requests to the API.", slow()),
+		dropped: counter(r, "muster_messages_dropped_total",
+			"Messages that did not fit into the queue of a subscriber."),
+		kicked: counters(r, "muster_kicked_total",
+			"Live connections closed because what admitted them changed, by reason.", "reason", reasons()),
+		kickSeconds: histogram(r, "muster_revocation_kick_seconds",
+			"Time from the change of a certificate to the close of its live connection.", quick()),
+		certificates: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "muster_cert_expiry_timestamp_seconds",
+			Help: "When the server certificate of a listener expires, in Unix time.",
+		}, []string{"listener"})),
+	}
+}
+
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		// A scrape walks every series; a few at a time are plenty.
+		MaxRequestsInFlight: 4,
+	})
+}
+
+// Handshake counts a TLS handshake of a device; reason is empty when it
+// succeeded.
+func (m *Metrics) Handshake(reason muster.Reason, took time.Duration) {
+	m.handshakeSeconds.Observe(took.Seconds())
+	if reason == "" {
+		reason = ok
+		m.Stage(StageHandshake, took)
+	}
+	m.handshakes.of(reason).Inc()
+}
+
+// Admitted counts a connection that was let in with the record that it had.
+func (m *Metrics) Admitted() { m.admissions.of(admitted).Inc() }
+
+// Registered counts a connection that was registered or provisioned and let in
+// at once.
+func (m *Metrics) Registered() { m.admissions.of(registered).Inc() }
+
+// Refused counts a connection that was refused, in TLS or later.
+func (m *Metrics) Refused(reason muster.Reason) {
+	m.admissions.of(refused).Inc()
+	m.refusals.of(reason).Inc()
+}
+
+// Registration counts a certificate whose record a connect wrote.
+func (m *Metrics) Registration(r Registration) { m.registrations.of(r).Inc() }
+
+// Stage observes how long a stage of admission took.
+func (m *Metrics) Stage(s Stage, took time.Duration) { m.stageSeconds.of(s).Observe(took.Seconds()) }
+
+// OCSPRequest counts a request to a responder.
+func (m *Metrics) OCSPRequest(r OCSPResult) { m.ocspRequests.of(r).Inc() }
+
+// ConnectionOpened counts a connection that was accepted; each must be followed
+// by one ConnectionClosed.
+func (m *Metrics) ConnectionOpened() { m.connections.Inc() }
+
+// ConnectionClosed counts the end of a connection that was accepted.
+func (m *Metrics) ConnectionClosed() { m.connections.Dec() }
+
+// AcceptRejected counts a connection that met a limit before TLS.
+func (m *Metrics) AcceptRejected(l Limit) { m.rejected.of(l).Inc() }
+
+// APIRequest counts a request to the API. operation is a name from the tables
+// of the dialects, never a word of the request: the metric keeps every one that
+// it is told.
+func (m *Metrics) APIRequest(operation string, code int, took time.Duration) {
+	m.apiRequests.WithLabelValues(operation, strconv.Itoa(code)).Inc()
+	m.apiSeconds.Observe(took.Seconds())
+}
+
+// MessageDropped counts a message that did not fit into a subscriber's queue.
+func (m *Metrics) MessageDropped() { m.dropped.Inc() }
+
+// Kicked counts a live connection that was closed because what admitted it
+// changed.
+func (m *Metrics) Kicked(reason muster.Reason) { m.kicked.of(reason).Inc() }
+
+// RevocationKick observes how long after the change of its certificate a live
+// connection was closed.
+func (m *Metrics) RevocationKick(took time.Duration) { m.kickSeconds.Observe(took.Seconds()) }
+
+// CertificateExpires tells when the server certificate of a listener ends.
+func (m *Metrics) CertificateExpires(l Listener, notAfter time.Time) {
+	m.certificates.WithLabelValues(string(l)).Set(float64(notAfter.Unix()))
+}
