@@ -1,0 +1,94 @@
+package provisioning_test
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"testing"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/policy"
+	"github.com/muster-mqtt/muster/provisioning"
+)
+
+var thingName = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
+
+// FuzzParse feeds any text and any subject. What parses must render without a
+// panic, to the same result however the text is laid out, and to nothing that
+// the registry would have to refuse.
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join(templates, "*.json"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		f.Add(read(f, file), "lamp-0007", "DE")
+	}
+	for _, c := range refused(f) {
+		f.Add([]byte(c.template), c.params["AWS::IoT::Certificate::CommonName"], "")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, name, country string) {
+		template, err := provisioning.Parse(body)
+		if err != nil {
+			if template != nil || !errors.Is(err, muster.ErrInvalid) {
+				t.Fatalf("%v with %v", template, err)
+			}
+			return
+		}
+		params := map[string]string{
+			"AWS::IoT::Certificate::Id":         "4f",
+			"AWS::IoT::Certificate::CommonName": name,
+			"AWS::IoT::Certificate::Country":    country,
+		}
+		got, err := template.Render(params)
+		if err != nil && (!errors.Is(err, muster.ErrInvalid) || !reflect.DeepEqual(got, muster.Registration{})) {
+			t.Fatalf("%+v with %v", got, err)
+		}
+		if err == nil {
+			checkRegistration(t, got)
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, body); err != nil {
+			t.Fatalf("parsed, but is not JSON: %v", err)
+		}
+		again, err := provisioning.Parse(compact.Bytes())
+		if err != nil {
+			t.Fatalf("refused without its white space: %v", err)
+		}
+		if other, _ := again.Render(params); !reflect.DeepEqual(got, other) {
+			t.Fatalf("without its white space: %+v, not %+v", other, got)
+		}
+	})
+}
+
+func checkRegistration(t *testing.T, r muster.Registration) {
+	t.Helper()
+	if r.Status != muster.Active && r.Status != muster.Inactive {
+		t.Errorf("status %q", r.Status)
+	}
+	if r.Thing != nil && !thingName.MatchString(r.Thing.Name) {
+		t.Errorf("thing %q", r.Thing.Name)
+	}
+	if r.Thing != nil && len(r.Thing.Attributes) > 50 {
+		t.Errorf("%d attributes", len(r.Thing.Attributes))
+	}
+	for _, p := range r.Policies {
+		if p.Name == "" {
+			t.Error("policy without a name")
+		}
+		if p.Document == "" {
+			continue
+		}
+		if _, err := policy.Parse([]byte(p.Document)); err != nil {
+			t.Errorf("document %s: %v", p.Document, err)
+		}
+		if want := fmt.Sprintf("%X", sha1.Sum([]byte(p.Document))); p.Name != want {
+			t.Errorf("document named %s, not %s", p.Name, want)
+		}
+	}
+}
