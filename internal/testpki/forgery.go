@@ -146,8 +146,9 @@ func (f Forgery) DER() ([]byte, error) {
 	if f.Status != 0 {
 		return asn1.Marshal(struct{ Status asn1.Enumerated }{asn1.Enumerated(f.Status)})
 	}
-	data := responseData{ResponderID: f.ResponderID, ProducedAt: time.Now().UTC(), Extensions: f.Extensions}
+	data := responseData{ResponderID: f.ResponderID, ProducedAt: time.Unix(0, 0).UTC(), Extensions: f.Extensions}
 	for _, s := range f.Singles {
+		data.ProducedAt = s.ThisUpdate.UTC()
 		data.Responses = append(data.Responses, singleResponse{
 			s.CertID, s.Status, s.ThisUpdate.UTC(), s.NextUpdate.UTC(), s.Extensions,
 		})
