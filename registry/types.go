@@ -1,10 +1,6 @@
 package registry
 
-import (
-	"time"
-
-	"github.com/muster-mqtt/muster"
-)
+import "github.com/muster-mqtt/muster"
 
 // Page selects a part of a list. The zero value is the first page in ascending
 // order.
@@ -45,13 +41,4 @@ type CertificateRegistration struct {
 	CAPEM     string
 	WithoutCA bool          // no authority is looked for; the mode is ModeSNIOnly
 	Status    muster.Status // Active, Inactive or Revoked; "" means Inactive
-}
-
-// Config is what New takes.
-type Config struct {
-	Engine     Engine
-	Sealer     *Sealer          // seals the secrets of access keys; nil: no access keys
-	Now        func() time.Time // default time.Now
-	PendingTTL time.Duration    // how long a certificate may stay PENDING_ACTIVATION; default 30 days
-	CacheSize  int              // hot records per cache; default 50,000
 }

@@ -1,0 +1,226 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/muster-mqtt/muster"
+)
+
+// tombstoneGrace is how long a tombstone outlasts its certificate. A clock that
+// admission lets be off must not let a deleted certificate in for the last time.
+const tombstoneGrace = 24 * time.Hour
+
+// holders is what all accounts hold of one fingerprint.
+type holders struct {
+	certificates []muster.Certificate
+	tombstones   []muster.Tombstone
+}
+
+// Find returns the records and tombstones of this fingerprint in every account.
+func (s *Store) Find(ctx context.Context, id string) ([]muster.Certificate, []muster.Tombstone, error) {
+	h, err := s.find(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	certificates := slices.Clone(h.certificates)
+	for i := range certificates {
+		certificates[i] = unshared(certificates[i])
+	}
+	return certificates, slices.Clone(h.tombstones), nil
+}
+
+// find returns what others read too.
+func (s *Store) find(ctx context.Context, id string) (holders, error) {
+	return s.holders.load(id, func() (h holders, err error) {
+		q := Query{Prefix: []byte(id + "/")}
+		err = s.engine.View(ctx, func(r Reader) (err error) {
+			if h.certificates, err = all[muster.Certificate](r, KindCert, q); err != nil {
+				return err
+			}
+			h.tombstones, err = all[muster.Tombstone](r, KindTombstone, q)
+			return err
+		})
+		return h, err
+	})
+}
+
+func unshared(c muster.Certificate) muster.Certificate {
+	c.Things, c.Policies = slices.Clone(c.Things), slices.Clone(c.Policies)
+	return c
+}
+
+// Certificate returns a certificate of the account.
+func (s *Store) Certificate(ctx context.Context, account, id string) (muster.Certificate, error) {
+	h, err := s.find(ctx, id)
+	if err != nil {
+		return muster.Certificate{}, err
+	}
+	for _, c := range h.certificates {
+		if c.Account == account {
+			return unshared(c), nil
+		}
+	}
+	return muster.Certificate{}, fmt.Errorf("certificate %s: %w", id, muster.ErrNotFound)
+}
+
+// ListCertificates lists the account's certificates in the order of their
+// registration.
+func (s *Store) ListCertificates(ctx context.Context, account string, p Page) ([]muster.Certificate, Cursor, error) {
+	return list[muster.Certificate](ctx, s, KindCert, IndexOwner, Key(account), p)
+}
+
+// ListCertificatesByAuthority lists those that the authority signed, in the
+// order of their registration. The authority may be gone.
+func (s *Store) ListCertificatesByAuthority(ctx context.Context, account, authorityID string, p Page) ([]muster.Certificate, Cursor, error) {
+	return list[muster.Certificate](ctx, s, KindCert, IndexAuthority, Key(account, authorityID), p)
+}
+
+// ListCertificatesByStatus lists those of one status, in the order of their
+// registration.
+func (s *Store) ListCertificatesByStatus(ctx context.Context, account string, status muster.Status, p Page) ([]muster.Certificate, Cursor, error) {
+	return list[muster.Certificate](ctx, s, KindCert, IndexStatus, Key(account, string(status)), p)
+}
+
+// UpdateCertificateStatus sets ACTIVE, INACTIVE or REVOKED. REVOKED stays, and
+// nothing leaves PENDING_TRANSFER this way. To set the present status again
+// succeeds and changes nothing.
+func (s *Store) UpdateCertificateStatus(ctx context.Context, account, id string, status muster.Status) (muster.Certificate, error) {
+	switch status {
+	case muster.Active, muster.Inactive, muster.Revoked:
+	case muster.PendingActivation, muster.PendingTransfer:
+		return muster.Certificate{}, fmt.Errorf("certificate %s: %s cannot be set: %w", id, status, muster.ErrState)
+	default:
+		return muster.Certificate{}, fmt.Errorf("certificate %s: status %q: want ACTIVE, INACTIVE or REVOKED: %w", id, status, muster.ErrInvalid)
+	}
+	return s.setStatus(ctx, account, id, status, func(from muster.Status) error {
+		if from == muster.Revoked || from == muster.PendingTransfer {
+			return fmt.Errorf("certificate %s: it is %s and cannot become %s: %w", id, from, status, muster.ErrState)
+		}
+		return nil
+	})
+}
+
+// Revoke sets REVOKED whatever the status is: the issuer said so.
+func (s *Store) Revoke(ctx context.Context, account, id string) error {
+	_, err := s.setStatus(ctx, account, id, muster.Revoked, func(muster.Status) error { return nil })
+	return err
+}
+
+func (s *Store) setStatus(ctx context.Context, account, id string, status muster.Status, check func(from muster.Status) error) (muster.Certificate, error) {
+	now := s.now()
+	var out muster.Certificate
+	err := s.update(ctx, func(t *tx) error {
+		c, err := t.certificate(account, id)
+		if err != nil {
+			return err
+		}
+		if c.Status != status {
+			if err := check(c.Status); err != nil {
+				return err
+			}
+			c.become(status, now)
+			if err := t.putCertificate(c); err != nil {
+				return err
+			}
+		}
+		out = c.Certificate
+		return nil
+	})
+	return out, err
+}
+
+// certificateTx is a certificate within a transaction.
+type certificateTx struct {
+	muster.Certificate
+	version uint64        // 0: to be created
+	was     muster.Status // as stored
+}
+
+func (c *certificateTx) become(status muster.Status, now time.Time) {
+	c.Status = status
+	c.Modified = now
+	c.Revision++
+	c.ProvisioningFailure = "" // what an operator decided needs no template
+}
+
+func (t *tx) certificate(account, id string) (*certificateTx, error) {
+	c, version, err := read[muster.Certificate](t, KindCert, docID(KindCert, account, id))
+	return &certificateTx{Certificate: c, version: version, was: c.Status}, err
+}
+
+func (t *tx) putCertificate(c *certificateTx) error {
+	t.countPending(&c.Certificate, c.was, c.Status)
+	return t.put(c.version, &c.Certificate)
+}
+
+func (t *tx) removeCertificate(c *certificateTx) error {
+	t.countPending(&c.Certificate, c.was, "")
+	if err := t.remove(KindCert, docID(KindCert, c.Account, c.ID)); err != nil {
+		return err
+	}
+	return dropIssuer(t, c.Account, c.AuthorityID)
+}
+
+// countPending notes what a change of status does to the figure of the authority.
+func (t *tx) countPending(c *muster.Certificate, from, to muster.Status) {
+	var n int64
+	if from == muster.PendingActivation {
+		n--
+	}
+	if to == muster.PendingActivation {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	if t.pending == nil {
+		t.pending = map[pendingKey]int64{}
+	}
+	t.pending[pendingKey{c.Account, c.AuthorityID}] += n
+}
+
+// DeleteCertificate deletes a certificate that is not ACTIVE (ErrState) and is
+// attached to no thing (ErrInUse). Attached policies are in the way too, unless
+// force detaches them. A tombstone keeps the device from coming back by itself,
+// except for one that was PENDING_ACTIVATION: it may start afresh.
+func (s *Store) DeleteCertificate(ctx context.Context, account, id string, force bool) error {
+	now := s.now()
+	return s.update(ctx, func(t *tx) error {
+		c, err := t.certificate(account, id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case c.Status == muster.Active:
+			return fmt.Errorf("certificate %s: it is ACTIVE, set it INACTIVE or REVOKED first: %w", id, muster.ErrState)
+		case len(c.Things) > 0:
+			return fmt.Errorf("certificate %s: attached to thing %s, detach it first: %w", id, c.Things[0], muster.ErrInUse)
+		case len(c.Policies) > 0 && !force:
+			return fmt.Errorf("certificate %s: policy %s is attached, detach it first: %w", id, c.Policies[0], muster.ErrInUse)
+		}
+		if err := t.removeCertificate(c); err != nil {
+			return err
+		}
+		if c.Status == muster.PendingActivation || now.After(c.NotAfter.Add(tombstoneGrace)) {
+			return nil
+		}
+		return t.put(0, &muster.Tombstone{
+			Account: account, ID: id, Mode: c.Mode, Kind: muster.TombstoneDeleted, Created: now, NotAfter: c.NotAfter,
+		})
+	})
+}
+
+// ForgetCertificate removes the tombstone of a deleted or transferred
+// certificate, so that its next connect may register it again.
+func (s *Store) ForgetCertificate(ctx context.Context, account, id string) error {
+	return s.update(ctx, func(t *tx) error {
+		key := docID(KindTombstone, account, id)
+		if err := require(t, KindTombstone, key); err != nil {
+			return err
+		}
+		return t.remove(KindTombstone, key)
+	})
+}
