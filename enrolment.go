@@ -24,6 +24,13 @@ type Principal struct {
 	Certificate Certificate
 	Policies    []PrincipalPolicy // of the certificate and of the groups of its things
 	Thing       *Thing
+	Watch       []ResourceKey // whose change may change this answer
+}
+
+// ResourceKey names a resource within an account.
+type ResourceKey struct {
+	Kind ResourceKind
+	ID   string // certificate or authority ID, or name
 }
 
 // PrincipalPolicy is a policy text in force.
