@@ -1,0 +1,98 @@
+package admission
+
+import (
+	"time"
+
+	"github.com/muster-mqtt/muster"
+)
+
+// Facts is everything that the rules look at, and nothing else. It is kept as
+// JSON with a refusal, so that the refusal can be explained later.
+type Facts struct {
+	Now  time.Time     `json:"now"`
+	Skew time.Duration `json:"skew"` // tolerated difference of clocks
+
+	Leaf      LeafFacts            `json:"leaf"`
+	Account   string               `json:"account,omitempty"`   // "" while none could be told
+	Ambiguous []string             `json:"ambiguous,omitempty"` // the accounts among which nothing selects
+	SNI       string               `json:"sni,omitempty"`
+	Tombstone muster.TombstoneKind `json:"tombstone,omitempty"`
+	Record    RecordFacts          `json:"record"`
+	Authority AuthorityFacts       `json:"authority"`
+	// Expected says that a device was made beforehand for this certificate, so
+	// that it may register although the authority registers no strangers.
+	Expected bool `json:"expected,omitempty"`
+	// ProvisioningFailure is why the template failed in this connect.
+	ProvisioningFailure string    `json:"provisioningFailure,omitempty"`
+	OCSP                OCSPFacts `json:"ocsp"`
+}
+
+// LeafFacts are those of the device's own certificate.
+type LeafFacts struct {
+	ID           string    `json:"id"`
+	Subject      string    `json:"subject"`
+	Issuer       string    `json:"issuer"`
+	NotBefore    time.Time `json:"notBefore"`
+	NotAfter     time.Time `json:"notAfter"`
+	IsCA         bool      `json:"isCA,omitempty"`
+	NoClientAuth bool      `json:"noClientAuth,omitempty"` // it has extended key usages, clientAuth not among them
+	Weakness     string    `json:"weakness,omitempty"`
+}
+
+// RecordFacts are those of the certificate's record. The zero value is none.
+type RecordFacts struct {
+	Status      muster.Status `json:"status,omitempty"`      // "" when there is no record
+	AuthorityID string        `json:"authorityId,omitempty"` // "" when it was registered without one
+	Created     time.Time     `json:"created,omitzero"`
+}
+
+// AuthorityState is what rule 7 asks of the authority.
+type AuthorityState string
+
+// The states of an authority. The zero value is none: no key that is
+// registered signed the certificate.
+const (
+	AuthorityNone       AuthorityState = ""
+	AuthorityUsable     AuthorityState = "usable"
+	AuthorityGone       AuthorityState = "gone" // the record names it, and it was deleted
+	AuthorityUnverified AuthorityState = "unverified"
+	AuthorityInactive   AuthorityState = "inactive"
+	AuthorityExpired    AuthorityState = "expired"
+)
+
+// AuthorityFacts are those of the authority that signed the certificate, or
+// that its record names.
+type AuthorityFacts struct {
+	ID               string         `json:"id,omitempty"`
+	State            AuthorityState `json:"state,omitempty"`
+	AutoRegistration bool           `json:"autoRegistration,omitempty"`
+	Template         bool           `json:"template,omitempty"` // a template is bound (JITP)
+	Pending          int            `json:"pending,omitempty"`  // certificates of it that are PENDING_ACTIVATION
+	PendingCap       int            `json:"pendingCap,omitempty"`
+}
+
+// AnswerStatus is what is known of a certificate's revocation.
+type AnswerStatus string
+
+// The words of an answer. The zero value counts as AnswerUnavailable.
+const (
+	AnswerNotAsked    AnswerStatus = ""
+	AnswerGood        AnswerStatus = "good"
+	AnswerRevoked     AnswerStatus = "revoked"
+	AnswerUnknown     AnswerStatus = "unknown" // the responder does not know the certificate
+	AnswerUnavailable AnswerStatus = "unavailable"
+	AnswerNoURL       AnswerStatus = "no_url" // the certificate names no responder
+)
+
+// OCSPFacts are those of the issuer's responder.
+type OCSPFacts struct {
+	Mode       muster.OCSPMode `json:"mode,omitempty"`       // "" is off
+	IssuerHeld bool            `json:"issuerHeld,omitempty"` // without the issuer's certificate nothing can be asked
+	Answer     AnswerStatus    `json:"answer,omitempty"`
+	Detail     string          `json:"detail,omitempty"`
+}
+
+// asks reports whether rules 12 and 13 have a say.
+func (o OCSPFacts) asks() bool {
+	return o.IssuerHeld && (o.Mode == muster.OCSPSoft || o.Mode == muster.OCSPHard)
+}

@@ -1,0 +1,265 @@
+package admission
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster"
+)
+
+// Registry is what the gate needs of the registry. Every answer is a copy; a
+// change is seen by the next call after the writer was told that it happened.
+type Registry interface {
+	// Find returns the records and tombstones of a fingerprint in all accounts.
+	Find(ctx context.Context, id string) ([]muster.Certificate, []muster.Tombstone, error)
+	// AuthoritiesBySubject returns those of all accounts, the newest first.
+	AuthoritiesBySubject(ctx context.Context, rawSubject []byte) ([]muster.Authority, error)
+	// Authority and Issuer answer muster.ErrNotFound when there is none.
+	Authority(ctx context.Context, account, id string) (muster.Authority, error)
+	Issuer(ctx context.Context, account, id string) (muster.Issuer, error)
+	Accounts(ctx context.Context) ([]muster.Account, error)
+	Template(ctx context.Context, account, name string) (muster.Template, error)
+	PendingCount(ctx context.Context, account, authorityID string) (int, error)
+	// Enrol registers, synced to disk when it returns. It answers
+	// muster.ErrState when the authority may register nobody any more.
+	Enrol(ctx context.Context, e muster.Enrolment) (muster.Certificate, error)
+	// Revoke records what a responder said, from any state.
+	Revoke(ctx context.Context, account, id string) error
+}
+
+// Answer is what was learned about a certificate's revocation.
+type Answer struct {
+	Status AnswerStatus
+	Hold   bool // revoked as certificateHold, which may be lifted (RFC 5280 §5.3.1)
+	Detail string
+}
+
+// Asker asks whether issuer's certificate leaf still stands. It bounds its own
+// time; a nil Asker answers nothing, so that soft and hard authorities refuse.
+type Asker func(ctx context.Context, leaf, issuer *x509.Certificate) Answer
+
+// Config is what a Gate is made of.
+type Config struct {
+	Registry   Registry
+	Ask        Asker
+	Now        func() time.Time // default time.Now
+	Skew       time.Duration    // tolerated difference of clocks; default 5 minutes, negative for none
+	PendingCap int              // of one authority; default 100,000
+	Memory     *Memory          // remembers refusals; nil for none
+	Log        zerolog.Logger
+}
+
+// Gate gathers facts and carries out what the rules decide. It is safe for
+// concurrent use.
+type Gate struct {
+	registry   Registry
+	ask        Asker
+	now        func() time.Time
+	skew       time.Duration
+	pendingCap int
+	memory     *Memory
+	log        zerolog.Logger
+	signed     *signatures
+	templates  templates
+}
+
+// New makes a gate. It starts nothing.
+func New(c Config) (*Gate, error) {
+	if c.Registry == nil {
+		return nil, errors.New("admission: no registry")
+	}
+	if c.Ask == nil {
+		c.Ask = func(context.Context, *x509.Certificate, *x509.Certificate) Answer { return Answer{} }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Skew == 0 {
+		c.Skew = 5 * time.Minute
+	}
+	if c.PendingCap == 0 {
+		c.PendingCap = 100_000
+	}
+	return &Gate{
+		registry: c.Registry, ask: c.Ask, now: c.Now, skew: max(c.Skew, 0),
+		pendingCap: c.PendingCap, memory: c.Memory, log: c.Log, signed: newSignatures(),
+	}, nil
+}
+
+// Candidate is a connection that passed the TLS handshake: who it is, and what
+// Inspect found. It belongs to one connection.
+type Candidate struct {
+	Leaf     *x509.Certificate
+	ID       string // Fingerprint of Leaf
+	SNI      string
+	Remote   string // address, for people to read
+	Account  string // whose name space it belongs to; "" when none could be told
+	Facts    Facts
+	Decision Decision
+}
+
+// lookups bounds one moment's reading of the registry.
+const lookups = 10 * time.Second
+
+// TLSConfig returns a copy of base that lets in whom the registry could know:
+// a certificate with a record or a tombstone in any account, or one that the
+// key of a registered authority signed. All else is told why by MQTT, later.
+//
+// Go proves that the peer holds the key; the chain is ours to prove. The
+// check sits in VerifyConnection because VerifyPeerCertificate is not called
+// on resumed sessions, and no ClientCAs are announced because 1,500 of them
+// overflow the CertificateRequest message.
+func (g *Gate) TLSConfig(base *tls.Config) *tls.Config {
+	c := base.Clone()
+	c.ClientAuth = tls.RequireAnyClientCert
+	c.ClientCAs = nil
+	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+	c.VerifyConnection = g.verifyConnection
+	return c
+}
+
+// UntrustedError ends a handshake: nothing here knows the certificate.
+type UntrustedError struct {
+	ID     string
+	Issuer string
+}
+
+func (e *UntrustedError) Error() string {
+	return fmt.Sprintf("certificate %s: no registered authority signed it (issuer %q)", e.ID, e.Issuer)
+}
+
+func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
+	if len(cs.PeerCertificates) == 0 {
+		return errors.New("no client certificate")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookups)
+	defer cancel()
+	leaf := cs.PeerCertificates[0]
+	id := muster.Fingerprint(leaf.Raw)
+	records, tombstones, err := g.registry.Find(ctx, id)
+	if err != nil || len(records) > 0 || len(tombstones) > 0 {
+		return nil // after an error Inspect finds out, and can say so
+	}
+	signers, err := g.signers(ctx, leaf, id)
+	if err != nil || len(signers) > 0 {
+		return nil
+	}
+	g.remember(&Candidate{ID: id, SNI: cs.ServerName}, Decision{Reason: muster.ReasonUntrustedIssuer, Rule: 6}, "",
+		Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: cs.ServerName})
+	return &UntrustedError{ID: id, Issuer: leaf.Issuer.String()}
+}
+
+// Inspect is the first moment: after the handshake, before CONNECT is read. It
+// asks OCSP where the cheap rules are silent, and writes nothing but what the
+// responder said of a known certificate. An error of the registry is a refusal
+// for internal_error.
+func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote string) *Candidate {
+	leaf := cs.PeerCertificates[0]
+	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
+	f, issuer, err := g.gather(ctx, c)
+	if err != nil {
+		return g.failed(c, err)
+	}
+	if d, ok := decideCheap(&f); ok && d.Verdict == Refuse {
+		c.Facts, c.Decision = f, d
+		return c
+	}
+	if f.OCSP.asks() {
+		a := g.ask(ctx, leaf, issuer)
+		f.OCSP.Answer, f.OCSP.Detail = a.Status, a.Detail
+		if a.Status == AnswerRevoked && !a.Hold && f.Record.Status != "" {
+			if err := g.registry.Revoke(ctx, f.Account, c.ID); err != nil && !errors.Is(err, muster.ErrNotFound) {
+				return g.failed(c, fmt.Errorf("recording the revocation: %w", err))
+			}
+		}
+	}
+	c.Facts, c.Decision = f, Decide(f)
+	return c
+}
+
+// Outcome is what Connect decided, and what it did.
+type Outcome struct {
+	Decision
+	Enrolled bool // the record was written by this connect
+	// Repeated says that the record was there, pending, before this connect.
+	Repeated bool
+	Record   muster.Certificate // zero when there is none
+}
+
+// Connect is the second moment: CONNECT arrived. It judges the record as it
+// is now, asks no network, and registers where the rules say so.
+func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
+	asked := c.Facts.OCSP
+	judge := func(failure string) (Facts, Decision, error) {
+		f, _, err := g.gather(ctx, c)
+		if err != nil {
+			return f, g.failed(c, err).Decision, err
+		}
+		f.OCSP.Answer, f.OCSP.Detail = asked.Answer, asked.Detail
+		f.ProvisioningFailure = failure
+		return f, Decide(f), nil
+	}
+	f, d, err := judge("")
+	out := Outcome{Repeated: f.Record.Status == muster.PendingActivation}
+	if err == nil && d.Verdict == Register {
+		out.Record, err = g.enrol(ctx, c, f)
+		switch {
+		case err == nil:
+			out.Enrolled = true
+			f, d, err = judge(out.Record.ProvisioningFailure)
+		case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
+			f, d, err = judge("")
+		default:
+			d = g.failed(c, err).Decision
+		}
+		if err == nil && d.Verdict == Register {
+			d = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "registered, and still to be registered"}
+		}
+	}
+	out.Decision = d
+	if err == nil {
+		c.Facts, c.Decision = f, d
+	}
+	return out
+}
+
+// Standing judges a connection that is open: may it stay? It reads the record
+// as it is now, relies on the last answer of OCSP and registers nothing.
+func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
+	own := *c // c belongs to its connection's goroutine
+	f, _, err := g.gather(ctx, &own)
+	if err != nil {
+		return g.failed(&own, err).Decision
+	}
+	f.OCSP.Answer, f.OCSP.Detail = c.Facts.OCSP.Answer, c.Facts.OCSP.Detail
+	return Decide(f)
+}
+
+// Session is a client that was admitted, as its transport sees it: what to do
+// when the registry changes, and when the transport has ended. Package hooks
+// implements it, package broker uses it.
+type Session interface {
+	// Rejudge asks the rules and policies again, and acts on the answer.
+	Rejudge(ctx context.Context)
+	// Kick closes the connection at once and says why where MQTT can.
+	Kick(r muster.Reason, detail string)
+	// End must be called when the server has returned from the connection.
+	End(panicked bool)
+}
+
+// Refused remembers a refusal, so that it can be explained later.
+func (g *Gate) Refused(c *Candidate, d Decision, clientID string) {
+	g.remember(c, d, clientID, c.Facts)
+}
+
+func (g *Gate) failed(c *Candidate, err error) *Candidate {
+	g.log.Error().Err(err).Str("certificate", c.ID).Msg("could not find out whether to admit")
+	c.Decision = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "the registry could not be asked"}
+	return c
+}

@@ -1,0 +1,23 @@
+package admission
+
+import (
+	"context"
+	"crypto/x509"
+
+	"github.com/muster-mqtt/muster"
+)
+
+// Inquire gathers the facts of a certificate as a connect of it would, for
+// explain: it asks OCSP where a connect would, and writes nothing.
+func (g *Gate) Inquire(ctx context.Context, leaf *x509.Certificate, sni string) (Facts, error) {
+	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: sni}
+	f, issuer, err := g.gather(ctx, c)
+	if err != nil {
+		return f, err
+	}
+	if _, ok := decideCheap(&f); !ok && f.OCSP.asks() {
+		a := g.ask(ctx, leaf, issuer)
+		f.OCSP.Answer, f.OCSP.Detail = a.Status, a.Detail
+	}
+	return f, nil
+}
