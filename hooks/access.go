@@ -1,0 +1,151 @@
+package hooks
+
+import (
+	"strings"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/muster-mqtt/muster/policy"
+)
+
+// OnACLCheck is asked in three places that it cannot tell apart by its
+// arguments. For a publish the topic is "" when an alias stands for it: then
+// OnPublish judges the name that mochi has put there. For reading, a filter
+// with wildcards or of a shared subscription comes only from SUBSCRIBE, where
+// OnSubscribe has judged it; a literal name is what is about to be delivered,
+// or its own subscription, and needs iot:Receive.
+//
+// It runs for each delivery, in the publisher's goroutine: no locks, no
+// allocation.
+func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
+	defer h.guard("OnACLCheck", func() { ok = false })
+	s := sessionOf(cl)
+	switch {
+	case s == nil:
+		return false
+	case write:
+		return topic == "" || s.mayPublish(topic, false)
+	case strings.ContainsAny(topic, "+#") || strings.HasPrefix(topic, mqtt.SharePrefix+"/"):
+		return true
+	}
+	return s.allowed(policy.Receive, topic)
+}
+
+// OnSubscribe empties the filters that no policy allows, so that mochi refuses
+// them; OnSubscribed then sets the code that says why.
+func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) (out packets.Packet) {
+	out = pk
+	if cl.Net.Inline {
+		return out
+	}
+	out.Filters = make(packets.Subscriptions, len(pk.Filters)) // pk's own is not ours to change
+	defer h.guard("OnSubscribe", func() { clear(out.Filters) })
+	s := sessionOf(cl)
+	for i, f := range pk.Filters {
+		if s != nil && s.maySubscribe(f.Filter) {
+			out.Filters[i] = f
+		}
+	}
+	return out
+}
+
+// OnSubscribed judges what was just granted once more: a policy that changed
+// meanwhile found the subscription too late or not at all.
+func (h *Hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
+	if cl.Net.Inline {
+		return
+	}
+	defer h.guard("OnSubscribed", func() { cl.Stop(packets.ErrNotAuthorized) })
+	s := sessionOf(cl)
+	denied := packets.ErrNotAuthorized.Code
+	if cl.Properties.ProtocolVersion < 5 {
+		denied = packets.ErrUnspecifiedError.Code // [MQTT-3.9.3-2] of 3.1.1 knows 0x80 alone
+	}
+	for i, f := range pk.Filters {
+		switch {
+		case f.Filter == "":
+			codes[i] = denied
+		case codes[i] <= packets.CodeGrantedQos2.Code && (s == nil || !s.maySubscribe(f.Filter)):
+			codes[i] = denied
+			if s != nil {
+				s.unsubscribe(f.Filter)
+			}
+		}
+	}
+}
+
+// OnSessionEstablished judges the subscriptions that were inherited from an
+// earlier connection of the client ID.
+func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	defer h.guard("OnSessionEstablished", func() { cl.Stop(packets.ErrNotAuthorized) })
+	if s := sessionOf(cl); s != nil {
+		s.judgeSubscriptions()
+	}
+}
+
+// OnSelectSubscribers keeps the server's own topics from shared subscriptions
+// that begin with a wildcard, as mochi itself does for all others
+// [MQTT-4.7.2-1].
+func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
+	defer h.guard("OnSelectSubscribers", func() { clear(subs.Shared) })
+	if strings.HasPrefix(pk.TopicName, "$") {
+		for filter := range subs.Shared {
+			parts := strings.SplitN(filter, "/", 3)
+			if len(parts) == 3 && (strings.HasPrefix(parts[2], "+") || strings.HasPrefix(parts[2], "#")) {
+				delete(subs.Shared, filter)
+			}
+		}
+	}
+	return subs
+}
+
+// OnPublish judges what OnACLCheck could not see: the topic behind an alias,
+// and whether the message may be retained.
+func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (out packets.Packet, err error) {
+	if cl.Net.Inline {
+		return pk, nil
+	}
+	defer h.guard("OnPublish", func() { err = packets.ErrRejectPacket })
+	aliased := pk.Properties.TopicAliasFlag
+	if !aliased && !pk.FixedHeader.Retain {
+		return pk, nil
+	}
+	s := sessionOf(cl)
+	if s != nil && s.mayPublish(pk.TopicName, pk.FixedHeader.Retain) {
+		return pk, nil
+	}
+	switch {
+	case pk.FixedHeader.Qos == 0:
+		return pk, packets.ErrRejectPacket
+	case pk.FixedHeader.Qos == 1 && cl.Properties.ProtocolVersion == 5:
+		return pk, packets.ErrNotAuthorized // the PUBACK's code
+	}
+	// mochi would answer QoS 2 with a PUBACK, and 3.1.1 has no code to say no.
+	if s != nil {
+		s.close(packets.ErrNotAuthorized)
+	}
+	return pk, packets.ErrRejectPacket
+}
+
+// OnPublishDropped runs when a message does not fit into a subscriber's queue,
+// in the publisher's goroutine. What was promised and cannot be kept ends the
+// subscriber's connection, so that it knows.
+func (h *Hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
+	defer h.guard("OnPublishDropped", func() {})
+	h.observer.Dropped()
+	if s := sessionOf(cl); s != nil && pk.FixedHeader.Qos > 0 {
+		go s.close(packets.ErrQuotaExceeded) // a write to one that does not read
+	}
+}
+
+// OnWill lets the will go only where the policies still allow it. mochi has no
+// way to refuse one: without a topic it reaches nobody.
+func (h *Hook) OnWill(cl *mqtt.Client, will mqtt.Will) (out mqtt.Will, err error) {
+	defer h.guard("OnWill", func() { out = mqtt.Will{} })
+	s := sessionOf(cl)
+	if s == nil || !s.mayPublish(will.TopicName, will.Retain) {
+		return mqtt.Will{}, nil
+	}
+	return will, nil
+}

@@ -1,0 +1,141 @@
+package hooks
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/policy"
+)
+
+// connectTimeout bounds what a CONNECT may wait for: the registry's disk, and
+// its turn at the client ID.
+const connectTimeout = 10 * time.Second
+
+// RefusedError is what OnConnect returns for a client that was refused.
+type RefusedError struct{ admission.Decision }
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("refused: %s: %s", e.Reason, e.Detail) }
+
+// OnConnect is the second moment of admission. It returns nil for a client
+// that may go on, and otherwise has told it why already.
+func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
+	defer h.guard("OnConnect", func() { err = errors.New("a hook panicked") })
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	c, err := h.candidate(ctx, cl)
+	if err != nil {
+		return err
+	}
+	account := c.Account
+	out := h.gate.Connect(ctx, c)
+	h.observer.Judged(out, time.Since(start))
+	switch {
+	case out.Verdict != admission.Admit:
+		if out.Reason == muster.ReasonPendingActivation {
+			h.publishPending(c, out)
+		}
+		return h.refuse(cl, c, out.Decision)
+	case c.Account != account:
+		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonInternalError,
+			Detail: "the certificate changed its account while it connected; connect again"})
+	case out.Enrolled && h.closeFirst:
+		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonFirstConnection,
+			Detail: "provisioned; connect again"})
+	}
+	if d, ok := h.open(ctx, cl, c); !ok {
+		return h.refuse(cl, c, d)
+	}
+	h.grantKeepAlive(cl)
+	h.observer.Connected(out)
+	h.log.Debug().Str("event", "connected").Bool("enrolled", out.Enrolled).Str("certificate", c.ID).
+		Str("client", cl.ID).Str("account", c.Account).Str("remote", c.Remote).Msg("client admitted")
+	return nil
+}
+
+// candidate returns what Inspect found, which it runs itself on a transport
+// that nobody inspected.
+func (h *Hook) candidate(ctx context.Context, cl *mqtt.Client) (*admission.Candidate, error) {
+	switch conn := cl.Net.Conn.(type) {
+	case Connection:
+		return conn.Candidate(), nil
+	case *tls.Conn:
+		if cs := conn.ConnectionState(); len(cs.PeerCertificates) > 0 {
+			return h.gate.Inspect(ctx, cs, conn.RemoteAddr().String()), nil
+		}
+	}
+	h.observer.Refused(muster.ReasonNoCertificate)
+	if h.refusals != RefuseHangup {
+		_ = h.server.SendConnack(cl, code(muster.ReasonNoCertificate, "", cl.Properties.ProtocolVersion), false, nil)
+	}
+	return nil, fmt.Errorf("connection from %s: no TLS client certificate", cl.Net.Remote)
+}
+
+// open makes the session, asks the policies whether the certificate may act as
+// this client, and only then takes the client ID from whoever holds it.
+func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate) (admission.Decision, bool) {
+	transport := cl.Net.Conn
+	s := &Session{hook: h, client: cl, candidate: c, transport: transport, unlock: func() {}}
+	cl.Net.Conn = &attached{Conn: transport, session: s} // before anyone else may close it
+	if conn, ok := transport.(Connection); ok {
+		conn.Attach(s)
+	}
+	if err := s.refresh(ctx); err != nil {
+		h.log.Error().Err(err).Str("certificate", c.ID).Msg("policies could not be read")
+		return admission.Decision{Reason: muster.ReasonInternalError, Detail: "the policies could not be read"}, false
+	}
+	if v := s.bound.Load().Evaluate(policy.Connect, cl.ID); v != policy.Allowed {
+		return admission.Decision{Reason: muster.ReasonPolicyDenied,
+			Detail: fmt.Sprintf("no policy of the certificate allows iot:Connect as client %q", cl.ID)}, false
+	}
+	if w := cl.Properties.Will; w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
+		return admission.Decision{Reason: muster.ReasonPolicyDenied,
+			Detail: fmt.Sprintf("no policy of the certificate allows the will on %q", w.TopicName)}, false
+	}
+	unlock, err := h.ids.lock(ctx, cl.ID)
+	if err != nil {
+		return admission.Decision{Reason: muster.ReasonInternalError,
+			Detail: fmt.Sprintf("client %q is being taken over by others", cl.ID)}, false
+	}
+	s.unlock = unlock
+	if old, ok := h.server.Clients.Get(cl.ID); ok && old.Net.Conn != nil {
+		// mochi writes a DISCONNECT to it from our goroutine.
+		_ = old.Net.Conn.SetWriteDeadline(time.Now().Add(kickTimeout))
+	}
+	return admission.Decision{}, true
+}
+
+// refuse tells the client, the log, the metrics and the memory of explain.
+func (h *Hook) refuse(cl *mqtt.Client, c *admission.Candidate, d admission.Decision) error {
+	h.observer.Refused(d.Reason)
+	h.gate.Refused(c, d, cl.ID)
+	h.log.Warn().Str("event", "refused").Str("reason", string(d.Reason)).Str("detail", d.Detail).
+		Str("certificate", c.ID).Str("subject", c.Leaf.Subject.String()).Str("client", cl.ID).
+		Str("account", c.Account).Str("remote", c.Remote).Msg("client refused")
+	if h.refusals != RefuseHangup && d.Reason != muster.ReasonFirstConnection {
+		_ = h.server.SendConnack(cl, code(d.Reason, d.Detail, cl.Properties.ProtocolVersion), false, nil)
+	}
+	return &RefusedError{d}
+}
+
+// grantKeepAlive lowers a keep-alive that is too long, or none, for clients
+// that can be told so [MQTT-3.1.2-21]. Of the others only those are touched
+// whose deadline mochi would compute in the past.
+func (h *Hook) grantKeepAlive(cl *mqtt.Client) {
+	asked := cl.State.Keepalive
+	if cl.Properties.ProtocolVersion < 5 {
+		cl.State.Keepalive = min(asked, maxKeepAlive)
+		return
+	}
+	if asked == 0 || asked > h.keepAlive {
+		cl.State.Keepalive, cl.State.ServerKeepalive = h.keepAlive, true
+	}
+}

@@ -1,0 +1,166 @@
+package hooks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"runtime/debug"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+)
+
+// Principals tells what a connection may act as.
+type Principals interface {
+	Principal(ctx context.Context, account, certificateID, clientID string) (muster.Principal, error)
+}
+
+// Connection is a transport whose TLS handshake was judged by Gate.Inspect
+// before mochi met it. A plain *tls.Conn serves too: then OnConnect inspects.
+type Connection interface {
+	net.Conn
+	Candidate() *admission.Candidate
+	// Attach hands the session over before it may act, so that changes of the
+	// registry find it from then on.
+	Attach(s admission.Session)
+	// Watch replaces the resources whose change calls for Session.Rejudge.
+	Watch(keys []muster.ResourceKey)
+}
+
+// Observer counts what happened. Its methods are called on the connections'
+// own goroutines and must not block.
+type Observer interface {
+	// Judged tells what Gate.Connect did, for admitted and refused alike.
+	Judged(out admission.Outcome, took time.Duration)
+	Connected(out admission.Outcome)
+	Refused(reason muster.Reason)
+	Kicked(reason muster.Reason) // a live session was closed for it
+	Dropped()                    // a message that did not fit into a subscriber's queue
+}
+
+// Refusals says how a refused client is told.
+type Refusals string
+
+// The ways to refuse.
+const (
+	RefuseConnack Refusals = "connack" // with the reason; the default
+	RefuseHangup  Refusals = "hangup"  // by closing the connection, as AWS IoT does
+)
+
+// Config is what a Hook is made of.
+type Config struct {
+	Server     *mqtt.Server // the one that the hook is added to; its InlineClient option must be on
+	Gate       *admission.Gate
+	Principals Principals
+	Policies   *Policies // shared by all hooks
+	Region     string    // of ARNs; default us-east-1
+	Refusals   Refusals
+	// CloseFirst closes the connection that provisioned its certificate, as
+	// AWS IoT does, instead of admitting it.
+	CloseFirst bool
+	// KeepAliveMax is the longest keep-alive granted to MQTT 5 clients, which
+	// are told; those of MQTT 3.1.1 cannot be told and keep what they asked
+	// for. Default 20 minutes, at most 12 hours.
+	KeepAliveMax time.Duration
+	Observer     Observer // nil for none
+	Log          zerolog.Logger
+}
+
+// maxKeepAlive is the largest keep-alive, in seconds, whose half more does not
+// overflow mochi's 16 bits: 43691 would be a deadline in the past.
+const maxKeepAlive = 43690
+
+// Hook is the only auth and access hook of one mochi server, which serves one
+// account. Every method recovers its own panics and denies, because some run
+// on goroutines of mochi that recover nothing.
+type Hook struct {
+	mqtt.HookBase
+	server     *mqtt.Server
+	gate       *admission.Gate
+	principals Principals
+	policies   *Policies
+	region     string
+	refusals   Refusals
+	closeFirst bool
+	keepAlive  uint16
+	observer   Observer
+	log        zerolog.Logger
+	ids        idLocks
+	events     eventLimiter
+}
+
+// New makes a hook. Add it with Server.AddHook(hook, nil).
+func New(c Config) (*Hook, error) {
+	if c.Server == nil || c.Gate == nil || c.Principals == nil || c.Policies == nil {
+		return nil, errors.New("hooks: Server, Gate, Principals and Policies are needed")
+	}
+	if !c.Server.Options.InlineClient {
+		return nil, errors.New("hooks: the server's option InlineClient must be on, for events are published through it")
+	}
+	if c.KeepAliveMax == 0 {
+		c.KeepAliveMax = 20 * time.Minute
+	}
+	if c.Region == "" {
+		c.Region = "us-east-1"
+	}
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
+	return &Hook{
+		server: c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
+		refusals: c.Refusals, closeFirst: c.CloseFirst,
+		keepAlive: uint16(min(max(c.KeepAliveMax/time.Second, 1), maxKeepAlive)),
+		observer:  c.Observer, log: c.Log,
+	}, nil
+}
+
+// ID names the hook in mochi's log.
+func (h *Hook) ID() string { return "muster" }
+
+// Provides lists the methods that mochi shall call.
+func (h *Hook) Provides(b byte) bool {
+	return bytes.IndexByte([]byte{
+		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
+		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnPacketEncode, mqtt.OnWill,
+	}, b) >= 0
+}
+
+// guard recovers a panic of the method that defers it and runs deny.
+func (h *Hook) guard(method string, deny func()) {
+	if r := recover(); r != nil {
+		h.log.Error().Str("hook", method).Interface("panic", r).Bytes("stack", debug.Stack()).
+			Msg("a hook panicked; what it was asked is denied")
+		deny()
+	}
+}
+
+// OnConnectAuthenticate has nothing left to judge: OnConnect attached a
+// session, or the connection is not ours.
+func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
+	return sessionOf(cl) != nil
+}
+
+// OnPacketEncode lets the next connection with the client ID go on: once the
+// CONNACK is written the client stands in mochi's map.
+func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Type == packets.Connack {
+		if s := sessionOf(cl); s != nil {
+			s.unlock()
+		}
+	}
+	return pk
+}
+
+type unobserved struct{}
+
+func (unobserved) Judged(admission.Outcome, time.Duration) {}
+func (unobserved) Connected(admission.Outcome)             {}
+func (unobserved) Refused(muster.Reason)                   {}
+func (unobserved) Kicked(muster.Reason)                    {}
+func (unobserved) Dropped()                                {}

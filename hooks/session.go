@@ -1,0 +1,231 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/policy"
+)
+
+// Session is an admitted client with what its policies allow it. It lives as
+// long as mochi keeps the client, which for a persistent session is longer
+// than its connection.
+type Session struct {
+	hook      *Hook
+	client    *mqtt.Client
+	candidate *admission.Candidate
+	transport net.Conn
+	bound     atomic.Pointer[policy.Bound] // read on the publish path
+	unlock    func()                       // frees the client ID
+
+	refreshing sync.Mutex // held while bound and watched are made anew
+	watched    []muster.ResourceKey
+}
+
+// attached is the connection of an admitted client: it leads from mochi's
+// client to the session without a look-up.
+type attached struct {
+	net.Conn
+	session *Session
+}
+
+// Close also frees the client ID, for a connection that ends before its
+// CONNACK, unless whoever drives it calls Session.End.
+func (a *attached) Close() error {
+	if _, driven := a.Conn.(Connection); !driven {
+		defer a.session.unlock()
+	}
+	return a.Conn.Close()
+}
+
+func sessionOf(cl *mqtt.Client) *Session {
+	if a, ok := cl.Net.Conn.(*attached); ok {
+		return a.session
+	}
+	return nil
+}
+
+// Rejudge asks the rules and the policies again after a change, and closes the
+// connection or takes away the subscriptions that are not allowed any more.
+func (s *Session) Rejudge(ctx context.Context) {
+	if d := s.hook.gate.Standing(ctx, s.candidate); d.Verdict != admission.Admit {
+		s.Kick(d.Reason, d.Detail)
+		return
+	}
+	if err := s.refresh(ctx); err != nil {
+		s.hook.log.Error().Err(err).Str("certificate", s.candidate.ID).Msg("policies could not be read; the connection is closed")
+		s.Kick(muster.ReasonInternalError, "the policies could not be read")
+		return
+	}
+	if s.bound.Load().Evaluate(policy.Connect, s.client.ID) != policy.Allowed {
+		s.Kick(muster.ReasonPolicyDenied, fmt.Sprintf("no policy allows iot:Connect as client %q any more", s.client.ID))
+		return
+	}
+	s.judgeSubscriptions()
+}
+
+// refresh reads the principal and binds its policies. It reads once more after
+// what it watches has grown, for a change before the watching was not told.
+func (s *Session) refresh(ctx context.Context) error {
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	for {
+		p, err := s.hook.principals.Principal(ctx, s.candidate.Account, s.candidate.ID, s.client.ID)
+		if err != nil {
+			return err
+		}
+		bound, err := s.hook.bind(p, s.candidate, s.client.ID)
+		if err != nil {
+			return err
+		}
+		s.bound.Store(bound)
+		if !s.watch(p.Watch) {
+			return nil
+		}
+	}
+}
+
+// watch notes what to watch and reports whether anything is new.
+func (s *Session) watch(keys []muster.ResourceKey) (grown bool) {
+	known := make(map[muster.ResourceKey]bool, len(s.watched))
+	for _, k := range s.watched {
+		known[k] = true
+	}
+	for _, k := range keys {
+		grown = grown || !known[k]
+	}
+	s.watched = keys
+	if c, ok := s.transport.(Connection); ok && grown {
+		c.Watch(keys)
+	}
+	return grown
+}
+
+// judgeSubscriptions takes away the subscriptions that no policy allows, those
+// that were inherited from an earlier connection among them.
+func (s *Session) judgeSubscriptions() {
+	for filter := range s.client.State.Subscriptions.GetAll() {
+		if !s.maySubscribe(filter) {
+			s.unsubscribe(filter)
+		}
+	}
+}
+
+func (s *Session) unsubscribe(filter string) {
+	s.client.State.Subscriptions.Delete(filter)
+	if s.hook.server.Topics.Unsubscribe(filter, s.client.ID) {
+		atomic.AddInt64(&s.hook.server.Info.Subscriptions, -1)
+	}
+}
+
+// maySubscribe judges a filter: one of a shared subscription as what follows
+// the group's name (MQTT 5 §4.8.2).
+func (s *Session) maySubscribe(filter string) bool {
+	if group, ok := strings.CutPrefix(filter, mqtt.SharePrefix+"/"); ok {
+		if _, rest, ok := strings.Cut(group, "/"); ok {
+			filter = rest
+		}
+	}
+	return filter != "" && s.allowed(policy.Subscribe, filter)
+}
+
+func (s *Session) allowed(a policy.Action, name string) bool {
+	return s.bound.Load().Evaluate(a, name) == policy.Allowed
+}
+
+// mayPublish judges a topic name. Topics that begin with $ belong to the
+// server, and only the server publishes there.
+func (s *Session) mayPublish(topic string, retain bool) bool {
+	if topic == "" || topic[0] == '$' || !s.allowed(policy.Publish, topic) {
+		return false
+	}
+	return !retain || s.allowed(policy.RetainPublish, topic)
+}
+
+// kickTimeout bounds what the farewell to a client that does not read may cost.
+const kickTimeout = time.Second
+
+// Kick closes the connection at once and does not wait for it. A client of MQTT 5 is told why; 3.1.1
+// has no packet for that.
+func (s *Session) Kick(r muster.Reason, detail string) {
+	s.hook.observer.Kicked(r)
+	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
+		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
+		Msg("connection closed")
+	go s.close(code(r, detail, 5)) // a peer that does not read must not hold up the next
+}
+
+func (s *Session) close(c packets.Code) {
+	_ = s.client.Net.Conn.SetWriteDeadline(time.Now().Add(kickTimeout))
+	if s.client.Properties.ProtocolVersion == 5 {
+		_ = s.hook.server.DisconnectClient(s.client, c) // the answer is the code itself
+		return
+	}
+	s.client.Stop(c)
+}
+
+// End is called by whoever drives the connection when EstablishConnection has
+// returned or panicked. If mochi broke off before it had cleaned up, the rest
+// is done here: the will goes out, the session ends.
+func (s *Session) End(panicked bool) {
+	defer s.unlock()
+	if current, ok := s.hook.server.Clients.Get(s.client.ID); !ok || current != s.client {
+		return
+	}
+	if !panicked && !s.transient() {
+		return
+	}
+	if panicked {
+		s.client.Stop(packets.ErrMalformedPacket)
+		s.publishWill()
+	}
+	s.client.ClearInflights()
+	s.hook.server.UnsubscribeClient(s.client)
+	s.hook.server.Clients.Delete(s.client.ID)
+}
+
+// transient reports whether the session ends with its connection.
+func (s *Session) transient() bool {
+	p := s.client.Properties
+	return p.ProtocolVersion == 5 && p.Props.SessionExpiryInterval == 0 || p.ProtocolVersion < 5 && p.Clean
+}
+
+func (s *Session) publishWill() {
+	will := s.client.Properties.Will
+	if atomic.LoadUint32(&will.Flag) == 0 || !s.mayPublish(will.TopicName, will.Retain) {
+		return
+	}
+	if err := s.hook.server.Publish(will.TopicName, will.Payload, will.Retain, will.Qos); err != nil {
+		s.hook.log.Error().Err(err).Str("client", s.client.ID).Msg("a will was not published")
+	}
+}
+
+// bind compiles the policies of a principal for one session.
+func (h *Hook) bind(p muster.Principal, c *admission.Candidate, clientID string) (*policy.Bound, error) {
+	docs := make([]*policy.Document, 0, len(p.Policies))
+	for _, text := range p.Policies {
+		d, err := h.policies.compile(text.Document)
+		if err != nil {
+			return nil, fmt.Errorf("policy %s version %s: %w", text.Name, text.Version, err)
+		}
+		docs = append(docs, d)
+	}
+	ip, _, err := net.SplitHostPort(c.Remote)
+	if err != nil {
+		ip = c.Remote
+	}
+	return policy.Bind(docs, h.region, c.Account, policy.Variables{
+		ClientID: clientID, CertificateID: c.ID, SourceIP: ip, Thing: p.Thing,
+		Subject: policy.SubjectVariables(c.Leaf),
+	}), nil
+}
