@@ -1,0 +1,239 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+)
+
+// Observer counts what happens to connections. Its methods must not block.
+type Observer interface {
+	// Handshake tells why a handshake failed; "" when it did not.
+	Handshake(reason muster.Reason, took time.Duration)
+	Inspected(took time.Duration)
+	Rejected(limit string) // closed before the handshake, by this limit
+	Open(change int)       // connections: +1 or -1
+}
+
+// Config is what a Broker is made of.
+type Config struct {
+	Gate *admission.Gate
+	TLS  *tls.Config // server certificates; Gate.TLSConfig adds the rest
+	// NewHook makes the only auth hook of the mochi server of an account; ""
+	// is the account of connections that belong to none.
+	NewHook func(account string, s *mqtt.Server) (mqtt.Hook, error)
+
+	HandshakeTimeout time.Duration // of TLS; default 10 s
+	ConnectTimeout   time.Duration // from there to CONNECT; default 10 s
+	MaxPacketSize    uint32        // bytes; default 256 KiB
+	Limits           Limits
+	Observer         Observer // nil for none
+	Log              zerolog.Logger
+}
+
+// Broker serves MQTT over mutual TLS. Make it with New, run it with Serve.
+type Broker struct {
+	gate             *admission.Gate
+	tls              *tls.Config
+	handshakeTimeout time.Duration
+	connectTimeout   time.Duration
+	observer         Observer
+	log              zerolog.Logger
+	refusals         zerolog.Logger // bounded rate, for what strangers cause
+	limits           *limiter
+	live             *live
+	servers          *servers
+	conns            sync.WaitGroup
+}
+
+// New makes a broker. It starts nothing.
+func New(c Config) (*Broker, error) {
+	if c.Gate == nil || c.NewHook == nil || c.TLS == nil {
+		return nil, errors.New("broker: Gate, TLS and NewHook are needed")
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 10 * time.Second
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	if c.MaxPacketSize == 0 {
+		c.MaxPacketSize = 256 << 10
+	}
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
+	return &Broker{
+		gate: c.Gate, tls: c.Gate.TLSConfig(c.TLS),
+		handshakeTimeout: c.HandshakeTimeout, connectTimeout: c.ConnectTimeout,
+		observer: c.Observer, log: c.Log,
+		refusals: c.Log.Sample(&zerolog.BurstSampler{Burst: 50, Period: time.Second}),
+		limits:   newLimiter(c.Limits),
+		live:     newLive(),
+		servers:  newServers(c.NewHook, c.MaxPacketSize, c.Log),
+	}, nil
+}
+
+// drainTimeout bounds the wait for connections to end when Serve stops.
+const drainTimeout = 5 * time.Second
+
+// Serve accepts connections from l until ctx ends; then it closes l and all
+// connections, and returns nil when none is left. Errors of Accept do not end
+// it: it waits and tries again, as net/http does, for a lack of descriptors
+// passes.
+func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	var backoff time.Duration
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			backoff = 0
+			b.accept(ctx, nc)
+			continue
+		}
+		if ctx.Err() != nil {
+			return b.drain()
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("listening on %s: %w", l.Addr(), err)
+		}
+		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
+		b.log.Error().Err(err).Dur("retry", backoff).Msg("accept")
+		select {
+		case <-time.After(backoff):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// accept applies the limits and starts the connection's goroutine.
+func (b *Broker) accept(ctx context.Context, nc net.Conn) {
+	done, limit := b.limits.admit(nc.RemoteAddr())
+	if limit != "" {
+		b.observer.Rejected(limit)
+		b.refusals.Warn().Str("event", "rejected").Str("reason", string(muster.ReasonTooManyConnections)).
+			Str("limit", limit).Stringer("remote", nc.RemoteAddr()).Msg("connection closed before TLS")
+		_ = nc.Close()
+		return
+	}
+	b.conns.Add(1)
+	b.observer.Open(1)
+	go func() {
+		defer b.conns.Done()
+		defer b.observer.Open(-1)
+		defer done.all()
+		b.handle(ctx, nc, done)
+	}()
+}
+
+// handle is the life of one connection: handshake, index, inspection, MQTT.
+func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
+	tc, ok := b.handshake(ctx, nc)
+	slot.handshakeDone()
+	if !ok {
+		return
+	}
+	c := newConn(tc, b.live)
+	defer c.leave()
+	defer func() { _ = c.Close() }() // closed by mochi before, as a rule
+	if !b.live.enter(c) {
+		return // stopping
+	}
+
+	start := time.Now()
+	c.inspected(b.gate.Inspect(ctx, tc.ConnectionState(), tc.RemoteAddr().String()))
+	b.observer.Inspected(time.Since(start))
+
+	server, err := b.servers.of(c.candidate.Account)
+	if err != nil {
+		b.log.Error().Err(err).Str("account", c.candidate.Account).Msg("the account's server could not be started")
+		return
+	}
+	_ = tc.SetDeadline(time.Now().Add(b.connectTimeout)) // mochi sets its own after CONNECT
+	err = b.establish(server, c)
+	b.log.Debug().Err(err).Str("certificate", c.candidate.ID).Str("remote", c.candidate.Remote).Msg("connection ended")
+}
+
+// handshake returns the TLS connection, or has closed and reported it.
+func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
+	start := time.Now()
+	tc := tls.Server(nc, b.tls)
+	within, cancel := context.WithTimeout(ctx, b.handshakeTimeout)
+	defer cancel()
+	err := tc.HandshakeContext(within)
+	if err == nil {
+		b.observer.Handshake("", time.Since(start))
+		return tc, true
+	}
+	_ = nc.Close()
+	reason := muster.ReasonHandshakeFailed
+	var untrusted *admission.UntrustedError
+	switch {
+	case errors.As(err, &untrusted):
+		reason = muster.ReasonUntrustedIssuer
+	case within.Err() != nil:
+		reason = muster.ReasonHandshakeTimeout
+	}
+	b.observer.Handshake(reason, time.Since(start))
+	e := b.refusals.Warn().Str("event", "refused").Str("reason", string(reason)).Stringer("remote", nc.RemoteAddr())
+	if untrusted != nil {
+		e = e.Str("certificate", untrusted.ID).Str("issuer", untrusted.Issuer)
+	}
+	e.Err(err).Msg("TLS handshake")
+	return nil, false
+}
+
+// establish runs the MQTT connection to its end. mochi's decoders panic on
+// some packets and nothing in mochi recovers: only this connection may pay.
+func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
+	defer func() {
+		r := recover()
+		if r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			b.log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).
+				Str("certificate", c.candidate.ID).Msg("a connection panicked and was closed")
+		}
+		if s := c.attached(); s != nil {
+			s.End(r != nil)
+		}
+	}()
+	return server.EstablishConnection(listenerID, c)
+}
+
+// drain tells every client that the server stops and waits for the
+// connections to end, then for the servers of the accounts.
+func (b *Broker) drain() error {
+	for _, c := range b.live.close() {
+		c.shutdown()
+	}
+	ended := make(chan struct{})
+	go func() {
+		b.conns.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(drainTimeout):
+		b.log.Warn().Msg("connections did not end in time and are cut off")
+	}
+	return b.servers.close()
+}
+
+type unobserved struct{}
+
+func (unobserved) Handshake(muster.Reason, time.Duration) {}
+func (unobserved) Inspected(time.Duration)                {}
+func (unobserved) Rejected(string)                        {}
+func (unobserved) Open(int)                               {}

@@ -1,0 +1,216 @@
+package broker
+
+import (
+	"context"
+	"sync"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+)
+
+// key is what a connection may be watched for. A certificate's account is "":
+// who holds the certificate may be what changes.
+type key struct {
+	kind    muster.ResourceKind
+	account string
+	id      string
+}
+
+// live is the index of connections by what concerns them. A connection is in
+// it, by its certificate, from before it is inspected until it has ended, so
+// that no revocation can slip through between the two.
+type live struct {
+	mu       sync.Mutex
+	closed   bool
+	conns    map[*conn]struct{}
+	watchers map[key]map[*conn]struct{}
+}
+
+func newLive() *live {
+	return &live{conns: map[*conn]struct{}{}, watchers: map[key]map[*conn]struct{}{}}
+}
+
+// enter reports false when the broker is stopping.
+func (l *live) enter(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	l.add(c, key{kind: muster.KindCertificate, id: c.id})
+	return true
+}
+
+func (l *live) leave(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	l.forget(c)
+}
+
+func (l *live) watch(c *conn, account string, keys []muster.ResourceKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.conns[c]; !ok {
+		return
+	}
+	l.forget(c)
+	l.add(c, key{kind: muster.KindCertificate, id: c.id})
+	for _, k := range keys {
+		l.add(c, key{kind: k.Kind, account: account, id: k.ID})
+	}
+}
+
+// add and forget are called with mu held.
+func (l *live) add(c *conn, k key) {
+	set, ok := l.watchers[k]
+	if !ok {
+		set = map[*conn]struct{}{}
+		l.watchers[k] = set
+	}
+	if _, ok := set[c]; !ok {
+		set[c] = struct{}{}
+		c.watched = append(c.watched, k)
+	}
+}
+
+func (l *live) forget(c *conn) {
+	for _, k := range c.watched {
+		delete(l.watchers[k], c)
+		if len(l.watchers[k]) == 0 {
+			delete(l.watchers, k)
+		}
+	}
+	c.watched = nil
+}
+
+func (l *live) watching(k key) []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conns := make([]*conn, 0, len(l.watchers[k]))
+	for c := range l.watchers[k] {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+func (l *live) all() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conns := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+func (l *live) close() []*conn {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	return l.all()
+}
+
+// Changes reports changes of the registry in their order, beginning after a
+// sequence, until ctx ends or fn fails.
+type Changes func(ctx context.Context, after uint64, fn func(muster.Change) error) error
+
+// Follow re-judges the connections that a change concerns, until ctx ends. It
+// begins after the sequence given and returns nil when ctx ended; any other
+// return means that changes were missed: call RejudgeAll and follow anew.
+//
+// A change of a certificate is acted on at once; one of a policy, which may
+// concern every device of a fleet, by a goroutine of its own, so that a
+// revocation never waits for it.
+func (b *Broker) Follow(ctx context.Context, changes Changes, after uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	shared := newQueue()
+	var worker sync.WaitGroup
+	worker.Go(func() { shared.run(ctx, func(k key) { b.rejudge(ctx, b.live.watching(k)) }) })
+	defer worker.Wait()
+	defer cancel()
+	err := changes(ctx, after, func(c muster.Change) error {
+		if c.Kind == muster.KindCertificate {
+			b.rejudge(ctx, b.live.watching(key{kind: c.Kind, id: c.ID}))
+		} else {
+			shared.put(key{kind: c.Kind, account: c.Account, id: c.ID})
+		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// RejudgeAll judges every connection again.
+func (b *Broker) RejudgeAll(ctx context.Context) { b.rejudge(ctx, b.live.all()) }
+
+func (b *Broker) rejudge(ctx context.Context, conns []*conn) {
+	for _, c := range conns {
+		c.mu.Lock()
+		session, admitted := c.session, c.admitted
+		c.mu.Unlock()
+		switch {
+		case session != nil:
+			session.Rejudge(ctx)
+		case admitted && b.recordRefuses(ctx, c):
+			_ = c.NetConn().Close()
+		}
+	}
+}
+
+// recordRefuses reports whether the record of a connection that has not sent
+// CONNECT yet would refuse it by itself. All else is judged at CONNECT, where
+// the device can be told.
+func (b *Broker) recordRefuses(ctx context.Context, c *conn) bool {
+	cs := c.ConnectionState()
+	d := b.gate.Standing(ctx, &admission.Candidate{
+		Leaf: cs.PeerCertificates[0], ID: c.id, SNI: cs.ServerName, Remote: c.RemoteAddr().String(),
+	})
+	switch d.Reason {
+	case muster.ReasonDeleted, muster.ReasonTransferred, muster.ReasonInactive,
+		muster.ReasonRevoked, muster.ReasonPendingTransfer, muster.ReasonUntrustedIssuer:
+		return true
+	}
+	return false
+}
+
+// queue holds keys to be looked at, each once.
+type queue struct {
+	mu    sync.Mutex
+	keys  map[key]struct{}
+	ready chan struct{} // holds a token while keys wait
+}
+
+func newQueue() *queue {
+	return &queue{keys: map[key]struct{}{}, ready: make(chan struct{}, 1)}
+}
+
+func (q *queue) put(k key) {
+	q.mu.Lock()
+	q.keys[k] = struct{}{}
+	q.mu.Unlock()
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) run(ctx context.Context, fn func(key)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.ready:
+		}
+		q.mu.Lock()
+		keys := q.keys
+		q.keys = map[key]struct{}{}
+		q.mu.Unlock()
+		for k := range keys {
+			fn(k)
+		}
+	}
+}

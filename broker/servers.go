@@ -1,0 +1,97 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/rs/zerolog"
+)
+
+// listenerID names our listener to mochi, which never sees it.
+const listenerID = "muster"
+
+// Queues of one client. mochi acknowledges QoS 1 before it routes, and drops
+// what does not fit into a full queue; the inflight window at half the queue
+// leaves QoS 0 room beside it. At mochi's own 8,192 an idle client costs 64 KB.
+const (
+	maxQueued     = 128 // packets
+	maxInflight   = 64  // messages of QoS 1 and 2
+	ioBufferSize  = 1024
+	sysInterval   = 60 // seconds; each one stops the world for its figures
+	maxTopicAlias = 32
+)
+
+// servers holds one mochi server for each account, so that topics, client IDs,
+// sessions and retained messages of two accounts cannot meet.
+type servers struct {
+	newHook       func(account string, s *mqtt.Server) (mqtt.Hook, error)
+	maxPacketSize uint32
+	log           zerolog.Logger
+
+	mu     sync.Mutex
+	byName map[string]*mqtt.Server
+	closed bool
+}
+
+func newServers(newHook func(string, *mqtt.Server) (mqtt.Hook, error), maxPacketSize uint32, log zerolog.Logger) *servers {
+	return &servers{newHook: newHook, maxPacketSize: maxPacketSize, log: log, byName: map[string]*mqtt.Server{}}
+}
+
+// of returns the server of an account, started if need be.
+func (s *servers) of(account string) (*mqtt.Server, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("stopping")
+	}
+	if srv, ok := s.byName[account]; ok {
+		return srv, nil
+	}
+	srv := mqtt.New(s.options())
+	hook, err := s.newHook(account, srv)
+	if err != nil {
+		return nil, fmt.Errorf("account %q: %w", account, err)
+	}
+	if err := srv.AddHook(hook, nil); err != nil {
+		return nil, fmt.Errorf("account %q: %w", account, err)
+	}
+	if err := srv.Serve(); err != nil { // without listeners it starts housekeeping only
+		return nil, fmt.Errorf("account %q: %w", account, err)
+	}
+	s.byName[account] = srv
+	return srv, nil
+}
+
+func (s *servers) options() *mqtt.Options {
+	c := mqtt.NewDefaultServerCapabilities()
+	c.MaximumPacketSize = s.maxPacketSize
+	c.MaximumClientWritesPending = maxQueued
+	c.MaximumInflight = maxInflight
+	c.ReceiveMaximum = maxInflight
+	c.TopicAliasMaximum = maxTopicAlias
+	c.Compatibilities.NoInheritedPropertiesOnAck = true
+	return &mqtt.Options{
+		Capabilities:             c,
+		ClientNetReadBufferSize:  ioBufferSize,
+		ClientNetWriteBufferSize: ioBufferSize,
+		SysTopicResendInterval:   sysInterval,
+		InlineClient:             true,
+		// mochi logs whole packets, payloads included, and one line for each
+		// that a client gets wrong: what matters is logged by hooks and by us.
+		Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+func (s *servers) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var errs []error
+	for _, srv := range s.byName {
+		errs = append(errs, srv.Close())
+	}
+	return errors.Join(errs...)
+}
