@@ -1,0 +1,186 @@
+package admin
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+
+	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+)
+
+// Certificates finds records by fingerprint, in all accounts.
+type Certificates interface {
+	Find(ctx context.Context, id string) ([]muster.Certificate, []muster.Tombstone, error)
+}
+
+// Inquirer gathers the facts of a certificate as a connect would.
+type Inquirer interface {
+	Inquire(ctx context.Context, leaf *x509.Certificate, sni string) (admission.Facts, error)
+}
+
+// Recaller remembers refusals.
+type Recaller interface {
+	Recall(certificateID string) []muster.Refusal
+}
+
+// Config is what the handler needs.
+type Config struct {
+	Certificates Certificates
+	Gate         Inquirer
+	Memory       Recaller
+	Log          zerolog.Logger
+}
+
+// Admin answers the operator's questions, over the socket or, while no server
+// runs, from within the command itself.
+type Admin struct{ config Config }
+
+// New makes it.
+func New(c Config) *Admin { return &Admin{c} }
+
+// maxRequest is the size in bytes of a request's body: one certificate.
+const maxRequest = 64 << 10
+
+// Question asks about a certificate: by its PEM text, or by its fingerprint.
+type Question struct {
+	PEM         string `json:"pem,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"` // 64 hex digits
+	SNI         string `json:"sni,omitempty"`         // the server name that the device would send
+}
+
+// Explanation is what explain prints.
+type Explanation struct {
+	CertificateID string           `json:"certificateId"`
+	Subject       string           `json:"subject,omitempty"`
+	Account       string           `json:"account,omitempty"`
+	Verdict       string           `json:"verdict"` // admit, register or refuse
+	Reason        muster.Reason    `json:"reason,omitempty"`
+	Lines         []admission.Line `json:"lines"`
+	// Remembered says that the lines are of the latest refusal, because the
+	// certificate itself is not known here.
+	Remembered bool      `json:"remembered,omitempty"`
+	Refusals   []Refusal `json:"refusals,omitempty"`
+}
+
+// Refusal is a remembered refusal with its mend.
+type Refusal struct {
+	muster.Refusal
+	Mend string `json:"mend,omitempty"`
+}
+
+// Handler serves POST /explain and GET /health.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /explain", a.explain)
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}\n") })
+	return mux
+}
+
+func (a *Admin) explain(w http.ResponseWriter, r *http.Request) {
+	var q Question
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&q); err != nil {
+		a.reply(w, http.StatusBadRequest, failure{"the question is no JSON: " + err.Error()})
+		return
+	}
+	e, err := a.Explain(r.Context(), q)
+	switch {
+	case errors.Is(err, muster.ErrNotFound):
+		a.reply(w, http.StatusNotFound, failure{err.Error()})
+	case errors.Is(err, muster.ErrInvalid), errors.Is(err, muster.ErrCertificate):
+		a.reply(w, http.StatusBadRequest, failure{err.Error()})
+	case err != nil:
+		a.config.Log.Error().Err(err).Msg("explain")
+		a.reply(w, http.StatusInternalServerError, failure{"the registry could not be asked; see the log of the server"})
+	default:
+		a.reply(w, http.StatusOK, e)
+	}
+}
+
+type failure struct {
+	Error string `json:"error"`
+}
+
+func (a *Admin) reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		a.config.Log.Debug().Err(err).Msg("answering an operator")
+	}
+}
+
+var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Explain answers a question. It wraps muster.ErrNotFound when a fingerprint
+// was never seen here, muster.ErrInvalid and muster.ErrCertificate when the
+// question makes no sense.
+func (a *Admin) Explain(ctx context.Context, q Question) (Explanation, error) {
+	leaf, id, err := a.subject(ctx, q)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := Explanation{CertificateID: id}
+	remembered := a.config.Memory.Recall(id)
+	var facts admission.Facts
+	switch {
+	case leaf != nil:
+		if facts, err = a.config.Gate.Inquire(ctx, leaf, q.SNI); err != nil {
+			return e, err
+		}
+	case len(remembered) > 0:
+		e.Remembered = true
+		if err := json.Unmarshal(remembered[0].Facts, &facts); err != nil {
+			return e, fmt.Errorf("the remembered refusal of %s: %w", id, err)
+		}
+	default:
+		return e, fmt.Errorf("certificate %s is not registered, and no refusal of it is remembered; "+
+			"give its PEM file instead: %w", id, muster.ErrNotFound)
+	}
+	d := admission.Decide(facts)
+	e.Subject, e.Account, e.Verdict, e.Reason = facts.Leaf.Subject, facts.Account, d.Verdict.String(), d.Reason
+	e.Lines = admission.Explain(facts)
+	for _, r := range remembered {
+		var then admission.Facts
+		_ = json.Unmarshal(r.Facts, &then) // a mend without names is better than none
+		e.Refusals = append(e.Refusals, Refusal{r, admission.Mend(r.Reason, then)})
+	}
+	return e, nil
+}
+
+// subject returns the certificate that a question is about, nil if only its
+// fingerprint is known.
+func (a *Admin) subject(ctx context.Context, q Question) (*x509.Certificate, string, error) {
+	if q.PEM != "" {
+		leaf, err := parse(q.PEM)
+		if err != nil {
+			return nil, "", fmt.Errorf("the certificate to explain: %v: %w", err, muster.ErrCertificate)
+		}
+		return leaf, muster.Fingerprint(leaf.Raw), nil
+	}
+	if !fingerprint.MatchString(q.Fingerprint) {
+		return nil, "", fmt.Errorf("%q is no fingerprint; it has 64 lower-case hex digits, the SHA-256 of the certificate's DER: %w",
+			q.Fingerprint, muster.ErrInvalid)
+	}
+	records, _, err := a.config.Certificates.Find(ctx, q.Fingerprint)
+	if err != nil || len(records) == 0 {
+		return nil, q.Fingerprint, err
+	}
+	leaf, err := parse(records[0].PEM)
+	return leaf, q.Fingerprint, err
+}
+
+func parse(text string) (*x509.Certificate, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no PEM block of type CERTIFICATE")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
