@@ -20,6 +20,7 @@ const (
 	badger     = "github.com/dgraph-io/badger/v4"
 	cobra      = "github.com/spf13/cobra"
 	mochi      = "github.com/mochi-mqtt/server/v2"
+	paho       = "github.com/eclipse/paho.golang"
 	prometheus = "github.com/prometheus/client_golang"
 	xcrypto    = "golang.org/x/crypto/ocsp"
 	xsync      = "golang.org/x/sync"
@@ -66,14 +67,16 @@ func allowed() map[string]imports {
 		"internal/mint":    {ours: []string{"."}},
 		"internal/testpki": {[]string{".", "internal/mint"}, []string{xcrypto}},
 
-		// The program knows everyone but the helpers of tests.
+		// The program knows everyone but the helpers of tests. Its demo meets the
+		// server as devices and operators do: by an MQTT client, and by requests
+		// that it signs.
 		"cmd/muster": {
 			[]string{
 				".", "policy", "provisioning", "registry", "registry/badgerdb", "ocsp", "ocsp/responder",
 				"admission", "hooks", "broker", "api", "api/sigv4", "api/awsiot", "api/admin", "config",
 				"internal/metrics", "internal/mint",
 			},
-			[]string{cobra, mochi, xsync, zerolog},
+			[]string{awsSigner, cobra, mochi, paho, xsync, zerolog},
 		},
 	}
 }
