@@ -242,6 +242,8 @@ func TestCheckRemembers(t *testing.T) {
 // Failures and unknown are held back for a little while only.
 func TestCheckRetries(t *testing.T) {
 	b := newBench(t)
+	kept := newShelf()
+	b.cfg.Cache = kept
 	c := b.client(t)
 	for i, prepare := range []func(){
 		func() { b.Fail(testpki.TryLater) },
@@ -253,6 +255,9 @@ func TestCheckRetries(t *testing.T) {
 			t.Errorf("at once: %+v after %d requests", again, b.Requests())
 		}
 		b.clock.advance(10 * time.Second)
+	}
+	if len(kept.answers) != 0 {
+		t.Errorf("%d answers kept over restarts, want none", len(kept.answers))
 	}
 	b.Restore(b.leaf.Cert)
 	if a := b.check(t, c); a.Status != ocsp.Good {
@@ -308,6 +313,40 @@ func TestCheckNeverForgetsRevoked(t *testing.T) {
 	key := ocsp.Key(b.leaf.Cert, b.Authority.Cert)
 	if kept := b.cfg.Cache.(*shelf).expires[key]; !kept.After(b.leaf.Cert.NotAfter) {
 		t.Errorf("kept until %v, but the certificate lives until %v", kept, b.leaf.Cert.NotAfter)
+	}
+}
+
+func TestCheckNeverForgetsRevokedWithoutCache(t *testing.T) {
+	b := newBench(t)
+	b.Revoke(t, b.leaf.Cert, 1)
+	c := b.client(t)
+	b.check(t, c)
+	b.Restore(b.leaf.Cert)
+	b.clock.advance(31 * 24 * time.Hour)
+	if a := b.check(t, c); !a.Final() || !a.Cached || b.Requests() != 1 {
+		t.Errorf("a month later: %+v after %d requests", a, b.Requests())
+	}
+}
+
+// Only the Cache knows when an answer was fetched and drops it in time, so
+// memory does not hold on to what it read from there.
+func TestCheckReadsCacheAgain(t *testing.T) {
+	b := newBench(t)
+	kept := newShelf()
+	b.cfg.Cache, b.cfg.MaxAge = kept, 10*time.Minute
+	b.check(t, b.client(t))
+	c := b.client(t)
+	if a := b.check(t, c); !a.Cached {
+		t.Fatalf("after a restart: %+v", a)
+	}
+	clear(kept.answers)
+	b.clock.advance(10*time.Minute - time.Second)
+	if a := b.check(t, c); !a.Cached {
+		t.Errorf("before MaxAge: %+v", a)
+	}
+	b.clock.advance(time.Second)
+	if a := b.check(t, c); a.Status != ocsp.Good || a.Cached {
+		t.Errorf("at MaxAge: %+v", a)
 	}
 }
 
@@ -403,12 +442,14 @@ func TestCheckWaitingIsBounded(t *testing.T) {
 func TestClose(t *testing.T) {
 	b := newBench(t)
 	b.Fail(testpki.Slow)
+	b.cfg.Timeout, b.cfg.FirstReply = time.Hour, time.Hour
 	c := b.client(t)
-	answer := make(chan ocsp.Answer)
-	go func() { answer <- b.check(t, c) }()
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	c.Check(ctx, b.leaf.Cert, b.Authority.Cert) // its flight stays, for an hour if nobody ends it
 	c.Close()
-	if a := <-answer; a.Status != ocsp.Unavailable {
-		t.Errorf("under way: %+v", a)
+	if a := b.check(t, c); a.Status != ocsp.Unavailable || !a.Cached {
+		t.Errorf("what was under way: %+v", a)
 	}
 	other := b.Issue(t, mint.Request{})
 	if a := c.Check(t.Context(), other.Cert, b.Authority.Cert); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "closed") {
