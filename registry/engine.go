@@ -3,6 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"github.com/muster-mqtt/muster"
 )
 
 // Kind names one sort of document: a table, where an engine has tables.
@@ -41,7 +44,7 @@ type Reader interface {
 	// Get returns the document, or ErrNoDoc.
 	Get(Kind, string) (Doc, error)
 	// List returns documents ordered by (key, ID), and the cursor for the next
-	// page, nil when there is none.
+	// page, nil when there is none; or ErrCursor, if After is no cursor.
 	List(Kind, Query) ([]Doc, Cursor, error)
 	// Seq is the last change that this reader sees. It never goes back, also
 	// not over a restart.
@@ -97,4 +100,6 @@ var (
 	ErrNested      = errors.New("registry: update inside an update")
 	ErrFailed      = errors.New("registry: a write could not be synced; restart to recover")
 	ErrClosed      = errors.New("registry: closed")
+	// ErrCursor is an ErrInvalid: cursors come back from clients.
+	ErrCursor = fmt.Errorf("registry: malformed cursor; begin again without one: %w", muster.ErrInvalid)
 )

@@ -15,10 +15,7 @@ const (
 	maxLimit     = 1000
 )
 
-var (
-	errEnded  = errors.New("memory: reader used after its closure ended")
-	errCursor = errors.New("memory: malformed cursor; begin again without one")
-)
+var errEnded = errors.New("memory: reader used after its closure ended")
 
 // reader implements registry.Reader on one state.
 type reader struct {
@@ -118,11 +115,11 @@ func cursor(p path) registry.Cursor {
 // place is the inverse of cursor, within the table, kind and index of p.
 func place(p path, c registry.Cursor) (path, error) {
 	if c[0] != 1 {
-		return p, errCursor
+		return p, registry.ErrCursor
 	}
 	size, n := binary.Uvarint(c[1:])
 	if n <= 0 || size > uint64(len(c)-1-n) {
-		return p, errCursor
+		return p, registry.ErrCursor
 	}
 	rest := string(c[1+n:])
 	p[3], p[4] = rest[:size], rest[size:]
