@@ -49,7 +49,7 @@ type Config struct {
 	Registry   Registry
 	Ask        Asker
 	Now        func() time.Time // default time.Now
-	Skew       time.Duration    // tolerated difference of clocks; default 5 minutes, negative for none
+	Skew       time.Duration    // tolerated difference of clocks; default 5 minutes
 	PendingCap int              // of one authority; default 100,000
 	Memory     *Memory          // remembers refusals; nil for none
 	Log        zerolog.Logger
@@ -87,7 +87,7 @@ func New(c Config) (*Gate, error) {
 		c.PendingCap = 100_000
 	}
 	return &Gate{
-		registry: c.Registry, ask: c.Ask, now: c.Now, skew: max(c.Skew, 0),
+		registry: c.Registry, ask: c.Ask, now: c.Now, skew: c.Skew,
 		pendingCap: c.PendingCap, memory: c.Memory, log: c.Log, signed: newSignatures(),
 	}, nil
 }

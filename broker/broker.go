@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -177,7 +178,7 @@ func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
 		b.observer.Handshake("", time.Since(start))
 		return tc, true
 	}
-	_ = nc.Close()
+	hangUp(nc)
 	reason := muster.ReasonHandshakeFailed
 	var untrusted *admission.UntrustedError
 	switch {
@@ -193,6 +194,20 @@ func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
 	}
 	e.Err(err).Msg("TLS handshake")
 	return nil, false
+}
+
+// farewell bounds the wait for a refused peer to take note.
+const farewell = 250 * time.Millisecond
+
+// hangUp closes a connection whose handshake failed so that the peer gets the
+// alert that says why. In TLS 1.3 a client may have sent CONNECT already; with
+// unread bytes a plain close resets the connection and destroys the alert.
+func hangUp(nc net.Conn) {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_ = nc.SetReadDeadline(time.Now().Add(farewell))
+		_, _ = io.Copy(io.Discard, io.LimitReader(nc, 64<<10))
+	}
+	_ = nc.Close()
 }
 
 // establish runs the MQTT connection to its end. mochi's decoders panic on

@@ -58,7 +58,9 @@ func (l *live) watch(c *conn, account string, keys []muster.ResourceKey) {
 	l.forget(c)
 	l.add(c, key{kind: muster.KindCertificate, id: c.id})
 	for _, k := range keys {
-		l.add(c, key{kind: k.Kind, account: account, id: k.ID})
+		if k.Kind != muster.KindCertificate { // in it already, whatever the account
+			l.add(c, key{kind: k.Kind, account: account, id: k.ID})
+		}
 	}
 }
 
