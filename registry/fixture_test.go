@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"os"
 	"strings"
@@ -186,4 +187,13 @@ func lines(t *testing.T, file string) [][]string {
 		t.Fatalf("%s is empty", file)
 	}
 	return out
+}
+
+func fingerprint(t *testing.T, text string) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatal("not PEM")
+	}
+	return muster.Fingerprint(block.Bytes)
 }
