@@ -44,7 +44,7 @@ type Answer struct {
 	// NextUpdate, the end of the signer's validity and the bounds of Limits.
 	// Zero for a final revocation, which does not lapse.
 	Expires   time.Time
-	Responder string // the URL asked; empty if the answer was kept
+	Responder string // the URL asked; empty if the Cache had kept the answer
 	Detail    string // one sentence: why Unavailable
 	Cached    bool   // kept from an earlier time
 }
