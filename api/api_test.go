@@ -59,6 +59,16 @@ type observation struct {
 	status    int
 }
 
+// send makes a request; its answer's body has to be closed.
+func send(t *testing.T, url, body string) (*http.Response, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.DefaultClient.Do(r)
+}
+
 // serve starts the API with two dialects. The log and the observations may be
 // read once stop was called.
 func serve(t *testing.T) (url string, log *bytes.Buffer, seen *[]observation, stop func()) {
@@ -109,7 +119,7 @@ func TestHandler(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url, log, seen, stop := serve(t)
-			response, err := http.Post(url+c.path, "text/plain", strings.NewReader(c.body))
+			response, err := send(t, url+c.path, c.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +160,7 @@ func TestHandler(t *testing.T) {
 // TestHandlerPanicsLate: an answer that was begun is cut off, not completed.
 func TestHandlerPanicsLate(t *testing.T) {
 	url, log, seen, stop := serve(t)
-	if response, err := http.Get(url + "/one/late"); err == nil {
+	if response, err := send(t, url+"/one/late", ""); err == nil {
 		answer, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err == nil {
@@ -168,7 +178,7 @@ func TestRequestIDs(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	ids := make(map[string]bool)
 	for range 10 {
-		response, err := http.Get(url + "/one/Do")
+		response, err := send(t, url+"/one/Do", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -106,7 +106,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 // requestID returns a random UUID (RFC 9562 §5.4).
 func requestID() string {
 	var b [16]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])

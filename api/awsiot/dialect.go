@@ -12,9 +12,6 @@ import (
 	"github.com/muster-mqtt/muster/registry"
 )
 
-// service is the signing name of AWS IoT's control plane.
-const service = "iot"
-
 // Config is what New needs. Every field without a default is needed.
 type Config struct {
 	Store  *registry.Store
@@ -35,7 +32,14 @@ func New(c Config) (*Dialect, error) {
 	if c.Store == nil {
 		return nil, errors.New("awsiot: Store is needed")
 	}
-	verifier, err := sigv4.New(sigv4.Config{Keys: c.Store, Service: service, Region: c.Region, Now: c.Now})
+	verifier, err := sigv4.New(sigv4.Config{
+		Keys: c.Store,
+		// Older service models, among them that of Debian 12's aws-cli 2.9.19,
+		// sign AWS IoT by the name of API Gateway.
+		Services: []string{"iot", "execute-api"},
+		Region:   c.Region,
+		Now:      c.Now,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("awsiot: %w", err)
 	}
@@ -116,5 +120,5 @@ func answer(w http.ResponseWriter, status int, encoded []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	w.Write(encoded) // a client that went away is no failure of ours
+	_, _ = w.Write(encoded) // a client that went away is no failure of ours
 }

@@ -40,7 +40,7 @@ func TestMatch(t *testing.T) {
 		{method: "GET", path: "/"},
 	} {
 		t.Run(c.method+" "+c.path, func(t *testing.T) {
-			m := match(all, httptest.NewRequest(c.method, c.path, nil))
+			m := match(all, httptest.NewRequestWithContext(t.Context(), c.method, c.path, nil))
 			var got string
 			if m.operation != nil {
 				got = m.operation.name

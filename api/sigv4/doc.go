@@ -4,5 +4,5 @@
 // It verifies by recomputing: the request is rebuilt from what its signature
 // covers and signed again by the SDK's own signer, with the secret of the
 // access key that the request names. The dialects of AWS services stand behind
-// it; each has a Verifier for its own service name.
+// it; each has a Verifier for the names that its service signs by.
 package sigv4

@@ -34,10 +34,10 @@ type Keys interface {
 
 // Config says whose requests to accept. Every field without a default is needed.
 type Config struct {
-	Keys    Keys
-	Service string           // signing name, such as "iot"
-	Region  string           // such as "us-east-1"
-	Now     func() time.Time // default time.Now
+	Keys     Keys
+	Services []string         // signing names to accept, such as "iot"; the first is told to who uses another
+	Region   string           // such as "us-east-1"
+	Now      func() time.Time // default time.Now
 }
 
 // Identity is who signed a request.
@@ -46,7 +46,7 @@ type Identity struct {
 	KeyID   string
 }
 
-// Verifier checks the signatures of requests to one service in one region. It
+// Verifier checks the signatures of requests to one API in one region. It
 // is safe for concurrent use.
 type Verifier struct {
 	config Config
@@ -57,8 +57,8 @@ type Verifier struct {
 
 // New returns a Verifier.
 func New(c Config) (*Verifier, error) {
-	if c.Keys == nil || c.Service == "" || c.Region == "" {
-		return nil, errors.New("sigv4: Keys, Service and Region are needed")
+	if c.Keys == nil || len(c.Services) == 0 || c.Region == "" {
+		return nil, errors.New("sigv4: Keys, Services and Region are needed")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -117,8 +117,8 @@ func (v *Verifier) check(r *http.Request, auth *authorization) (time.Time, error
 	if auth.region != v.config.Region {
 		return time.Time{}, invalid("Credential should be scoped to a valid region, not '%s': use '%s'", auth.region, v.config.Region)
 	}
-	if auth.service != v.config.Service {
-		return time.Time{}, invalid("Credential should be scoped to correct service: '%s'", v.config.Service)
+	if !slices.Contains(v.config.Services, auth.service) {
+		return time.Time{}, invalid("Credential should be scoped to correct service: '%s'", v.config.Services[0])
 	}
 	if err := auth.covers(r.Header); err != nil {
 		return time.Time{}, err

@@ -47,7 +47,7 @@ func (keys) AccessKey(_ context.Context, id string) (muster.AccessKey, error) {
 
 func newVerifier(t *testing.T, k sigv4.Keys, service string, at time.Time) *sigv4.Verifier {
 	t.Helper()
-	v, err := sigv4.New(sigv4.Config{Keys: k, Service: service, Region: region, Now: func() time.Time { return at }})
+	v, err := sigv4.New(sigv4.Config{Keys: k, Services: []string{service, "execute-api"}, Region: region, Now: func() time.Time { return at }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,23 +87,25 @@ func TestVerifyAcceptsWhatTheSDKSigns(t *testing.T) {
 	for _, c := range []struct {
 		name, method, target, body string
 		header                     map[string]string
+		service                    string
 	}{
-		{"no body", "GET", "/registrationcode", "", nil},
-		{"body", "POST", "/policies/p", `{"policyDocument":"{}"}`, map[string]string{"Content-Type": "application/json"}},
-		{"query", "GET", "/cacertificates?pageSize=5&isAscendingOrder=true&marker=a%2Bb%2Fc%3D", "", nil},
-		{"repeated and empty query members", "GET", "/tags?b=2&a=&b=1", "", nil},
-		{"escaped path", "POST", "/attached-policies/arn%3Aaws%3Aiot%3Aus-east-1%3A1%3Acert%2Fab", "", nil},
-		{"plain path", "POST", "/attached-policies/arn:aws:iot:us-east-1:1:cert/ab", "", nil},
-		{"path beyond ASCII", "GET", "/things/a%20b+c%C3%A9", "", nil},
-		{"hash of the body", "POST", "/tags", `{"a":1}`, map[string]string{"X-Amz-Content-Sha256": hex.EncodeToString(sum[:])}},
-		{"spaces in a header", "GET", "/things", "", map[string]string{"X-Amzn-Principal": "a   b"}},
+		{"second service", "GET", "/registrationcode", "", nil, "execute-api"},
+		{"no body", "GET", "/registrationcode", "", nil, ""},
+		{"body", "POST", "/policies/p", `{"policyDocument":"{}"}`, map[string]string{"Content-Type": "application/json"}, ""},
+		{"query", "GET", "/cacertificates?pageSize=5&isAscendingOrder=true&marker=a%2Bb%2Fc%3D", "", nil, ""},
+		{"repeated and empty query members", "GET", "/tags?b=2&a=&b=1", "", nil, ""},
+		{"escaped path", "POST", "/attached-policies/arn%3Aaws%3Aiot%3Aus-east-1%3A1%3Acert%2Fab", "", nil, ""},
+		{"plain path", "POST", "/attached-policies/arn:aws:iot:us-east-1:1:cert/ab", "", nil, ""},
+		{"path beyond ASCII", "GET", "/things/a%20b+c%C3%A9", "", nil, ""},
+		{"hash of the body", "POST", "/tags", `{"a":1}`, map[string]string{"X-Amz-Content-Sha256": hex.EncodeToString(sum[:])}, ""},
+		{"spaces in a header", "GET", "/things", "", map[string]string{"X-Amzn-Principal": "a   b"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest(c.method, "https://localhost:8443"+c.target, strings.NewReader(c.body))
+			r := httptest.NewRequestWithContext(t.Context(), c.method, "https://localhost:8443"+c.target, strings.NewReader(c.body))
 			for name, value := range c.header {
 				r.Header.Set(name, value)
 			}
-			sign(t, r, c.body, signature{})
+			sign(t, r, c.body, signature{service: c.service})
 			// What proxies and transports add afterwards does not matter.
 			r.Header.Set("X-Amzn-Trace-Id", "Root=1")
 			r.Header.Set("User-Agent", "test")
@@ -139,7 +141,7 @@ func TestVerifyVectors(t *testing.T) {
 			"content-type;host;x-amz-date", "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest(c.method, "https://example.amazonaws.com"+c.target, strings.NewReader(c.body))
+			r := httptest.NewRequestWithContext(t.Context(), c.method, "https://example.amazonaws.com"+c.target, strings.NewReader(c.body))
 			r.Header.Set("X-Amz-Date", "20150830T123600Z")
 			if c.contentType != "" {
 				r.Header.Set("Content-Type", c.contentType)
@@ -154,112 +156,118 @@ func TestVerifyVectors(t *testing.T) {
 	}
 }
 
+const signedBody = `{"policyDocument":"{}"}`
+
+func set(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+func replace(old, new string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, new, 1))
+	}
+}
+
+// refusals are requests that were tampered with before or after they were signed.
+var refusals = []struct {
+	name   string
+	sign   signature
+	before func(*http.Request) // the signature
+	after  func(*http.Request)
+	body   string // received; "" is what was signed
+	code   string
+	text   string // within the message
+}{
+	{name: "no authorization", after: func(r *http.Request) { r.Header.Del("Authorization") },
+		code: "MissingAuthenticationTokenException", text: "Missing Authentication Token"},
+	{name: "other scheme", after: set("Authorization", "Basic dTpw"),
+		code: "MissingAuthenticationTokenException", text: "AWS4-HMAC-SHA256"},
+	{name: "asymmetric signature", after: replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
+		code: "IncompleteSignatureException", text: "only AWS4-HMAC-SHA256"},
+	{name: "two authorizations", after: func(r *http.Request) { r.Header.Add("Authorization", "x") },
+		code: "IncompleteSignatureException", text: "occurs 2 times"},
+	{name: "no signature", after: replace("Signature=", "Sig="),
+		code: "IncompleteSignatureException", text: "'Signature'"},
+	{name: "signature of no form", after: replace("Signature=", "Signature=X"),
+		code: "IncompleteSignatureException", text: "64 lower-case hex digits"},
+	{name: "member twice", after: replace("Signature=", "Credential=x,Signature="),
+		code: "IncompleteSignatureException", text: "'Credential' twice"},
+	{name: "short credential", after: replace("/aws4_request", ""),
+		code: "IncompleteSignatureException", text: "5 slash-delimited"},
+	{name: "other terminator", after: replace("/aws4_request", "/aws5_request"),
+		code: "InvalidSignatureException", text: "aws4_request"},
+	{name: "key of no form", after: replace("Credential=", "Credential=a:b"),
+		code: "IncompleteSignatureException", text: "access key ID"},
+
+	{name: "unknown key", sign: signature{id: "AKIAMUSTERTEST999999"},
+		code: "UnrecognizedClientException", text: "security token included in the request is invalid"},
+	{name: "disabled key", sign: signature{id: disabled},
+		code: "UnrecognizedClientException", text: "security token included in the request is invalid"},
+	{name: "wrong secret", sign: signature{secret: "x"},
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "session token", before: set("X-Amz-Security-Token", "t"),
+		code: "UnrecognizedClientException", text: "Session tokens are not supported"},
+	{name: "query string", before: func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256" },
+		code: "IncompleteSignatureException", text: "query string"},
+	{name: "malformed query", after: func(r *http.Request) { r.URL.RawQuery = "a=%zz" },
+		code: "IncompleteSignatureException", text: "Query string"},
+
+	{name: "five minutes late and one second", sign: signature{at: now.Add(-5*time.Minute - time.Second)},
+		code: "InvalidSignatureException",
+		text: "Signature expired: 20261122T115459Z is now earlier than 20261122T115500Z (20261122T120000Z - 5 min.)"},
+	{name: "five minutes early and one second", sign: signature{at: now.Add(5*time.Minute + time.Second)},
+		code: "InvalidSignatureException",
+		text: "Signature not yet current: 20261122T120501Z is still later than 20261122T120500Z (20261122T120000Z + 5 min.)"},
+	{name: "no date", after: func(r *http.Request) { r.Header.Del("X-Amz-Date") },
+		code: "IncompleteSignatureException", text: "X-Amz-Date"},
+	{name: "date of no form", after: set("X-Amz-Date", "yesterday"),
+		code: "IncompleteSignatureException", text: "ISO-8601"},
+	{name: "scope of another day", after: replace("/20261122/", "/20261121/"),
+		code: "InvalidSignatureException", text: "'20261122'"},
+	{name: "date moved within the day", after: set("X-Amz-Date", "20261122T120001Z"),
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "region", sign: signature{region: "eu-west-1"},
+		code: "InvalidSignatureException", text: "Credential should be scoped to a valid region, not 'eu-west-1'"},
+	{name: "service", sign: signature{service: "s3"},
+		code: "InvalidSignatureException", text: "Credential should be scoped to correct service: 'iot'"},
+
+	{name: "altered body", body: `{"policyDocument":"[]"}`,
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "hash of another body", before: set("X-Amz-Content-Sha256", strings.Repeat("0", 64)),
+		code: "InvalidSignatureException", text: "x-amz-content-sha256"},
+	{name: "chunks", before: set("X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+		code: "InvalidSignatureException", text: "Chunked payload"},
+	{name: "altered path", after: func(r *http.Request) { r.URL.Path = "/policies/q" },
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "altered query", after: func(r *http.Request) { r.URL.RawQuery = "a=b" },
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "altered method", after: func(r *http.Request) { r.Method = "PUT" },
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "altered host", after: func(r *http.Request) { r.Host = "elsewhere" },
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "altered header", after: set("Content-Type", "text/plain"),
+		code: "InvalidSignatureException", text: "does not match the signature you provided"},
+	{name: "host not signed", after: replace("host;", ""),
+		code: "InvalidSignatureException", text: "'host' must be a 'SignedHeader'"},
+	{name: "principal added", after: set("X-Amzn-Principal", "arn"),
+		code: "InvalidSignatureException", text: "'x-amzn-principal' must be a 'SignedHeader'"},
+	{name: "signed header gone", after: func(r *http.Request) { r.Header.Del("Content-Type") },
+		code: "InvalidSignatureException", text: "cannot be verified"},
+}
+
 func TestVerifyRefuses(t *testing.T) {
-	const body = `{"policyDocument":"{}"}`
-	set := func(name, value string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set(name, value) }
-	}
-	replace := func(old, new string) func(*http.Request) {
-		return func(r *http.Request) {
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, new, 1))
-		}
-	}
-	for _, c := range []struct {
-		name   string
-		sign   signature
-		before func(*http.Request) // the signature
-		after  func(*http.Request)
-		body   string // received; "" is what was signed
-		code   string
-		text   string // within the message
-	}{
-		{name: "no authorization", after: func(r *http.Request) { r.Header.Del("Authorization") },
-			code: "MissingAuthenticationTokenException", text: "Missing Authentication Token"},
-		{name: "other scheme", after: set("Authorization", "Basic dTpw"),
-			code: "MissingAuthenticationTokenException", text: "AWS4-HMAC-SHA256"},
-		{name: "asymmetric signature", after: replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
-			code: "IncompleteSignatureException", text: "only AWS4-HMAC-SHA256"},
-		{name: "two authorizations", after: func(r *http.Request) { r.Header.Add("Authorization", "x") },
-			code: "IncompleteSignatureException", text: "occurs 2 times"},
-		{name: "no signature", after: replace("Signature=", "Sig="),
-			code: "IncompleteSignatureException", text: "'Signature'"},
-		{name: "signature of no form", after: replace("Signature=", "Signature=X"),
-			code: "IncompleteSignatureException", text: "64 lower-case hex digits"},
-		{name: "member twice", after: replace("Signature=", "Credential=x,Signature="),
-			code: "IncompleteSignatureException", text: "'Credential' twice"},
-		{name: "short credential", after: replace("/aws4_request", ""),
-			code: "IncompleteSignatureException", text: "5 slash-delimited"},
-		{name: "other terminator", after: replace("/aws4_request", "/aws5_request"),
-			code: "InvalidSignatureException", text: "aws4_request"},
-		{name: "key of no form", after: replace("Credential=", "Credential=a:b"),
-			code: "IncompleteSignatureException", text: "access key ID"},
-
-		{name: "unknown key", sign: signature{id: "AKIAMUSTERTEST999999"},
-			code: "UnrecognizedClientException", text: "security token included in the request is invalid"},
-		{name: "disabled key", sign: signature{id: disabled},
-			code: "UnrecognizedClientException", text: "security token included in the request is invalid"},
-		{name: "wrong secret", sign: signature{secret: "x"},
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "session token", before: set("X-Amz-Security-Token", "t"),
-			code: "UnrecognizedClientException", text: "Session tokens are not supported"},
-		{name: "query string", before: func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256" },
-			code: "IncompleteSignatureException", text: "query string"},
-		{name: "malformed query", after: func(r *http.Request) { r.URL.RawQuery = "a=%zz" },
-			code: "IncompleteSignatureException", text: "Query string"},
-
-		{name: "five minutes late and one second", sign: signature{at: now.Add(-5*time.Minute - time.Second)},
-			code: "InvalidSignatureException",
-			text: "Signature expired: 20261122T115459Z is now earlier than 20261122T115500Z (20261122T120000Z - 5 min.)"},
-		{name: "five minutes early and one second", sign: signature{at: now.Add(5*time.Minute + time.Second)},
-			code: "InvalidSignatureException",
-			text: "Signature not yet current: 20261122T120501Z is still later than 20261122T120500Z (20261122T120000Z + 5 min.)"},
-		{name: "no date", after: func(r *http.Request) { r.Header.Del("X-Amz-Date") },
-			code: "IncompleteSignatureException", text: "X-Amz-Date"},
-		{name: "date of no form", after: set("X-Amz-Date", "yesterday"),
-			code: "IncompleteSignatureException", text: "ISO-8601"},
-		{name: "scope of another day", after: replace("/20261122/", "/20261121/"),
-			code: "InvalidSignatureException", text: "'20261122'"},
-		{name: "date moved within the day", after: set("X-Amz-Date", "20261122T120001Z"),
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "region", sign: signature{region: "eu-west-1"},
-			code: "InvalidSignatureException", text: "Credential should be scoped to a valid region, not 'eu-west-1'"},
-		{name: "service", sign: signature{service: "s3"},
-			code: "InvalidSignatureException", text: "Credential should be scoped to correct service: 'iot'"},
-
-		{name: "altered body", body: `{"policyDocument":"[]"}`,
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "hash of another body", before: set("X-Amz-Content-Sha256", strings.Repeat("0", 64)),
-			code: "InvalidSignatureException", text: "x-amz-content-sha256"},
-		{name: "chunks", before: set("X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
-			code: "InvalidSignatureException", text: "Chunked payload"},
-		{name: "altered path", after: func(r *http.Request) { r.URL.Path = "/policies/q" },
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "altered query", after: func(r *http.Request) { r.URL.RawQuery = "a=b" },
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "altered method", after: func(r *http.Request) { r.Method = "PUT" },
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "altered host", after: func(r *http.Request) { r.Host = "elsewhere" },
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "altered header", after: set("Content-Type", "text/plain"),
-			code: "InvalidSignatureException", text: "does not match the signature you provided"},
-		{name: "host not signed", after: replace("host;", ""),
-			code: "InvalidSignatureException", text: "'host' must be a 'SignedHeader'"},
-		{name: "principal added", after: set("X-Amzn-Principal", "arn"),
-			code: "InvalidSignatureException", text: "'x-amzn-principal' must be a 'SignedHeader'"},
-		{name: "signed header gone", after: func(r *http.Request) { r.Header.Del("Content-Type") },
-			code: "InvalidSignatureException", text: "cannot be verified"},
-	} {
+	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest("POST", "https://localhost:8443/policies/p", strings.NewReader(body))
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "https://localhost:8443/policies/p", strings.NewReader(signedBody))
 			r.Header.Set("Content-Type", "application/json")
 			if c.before != nil {
 				c.before(r)
 			}
-			sign(t, r, body, c.sign)
+			sign(t, r, signedBody, c.sign)
 			if c.after != nil {
 				c.after(r)
 			}
-			received := body
+			received := signedBody
 			if c.body != "" {
 				received = c.body
 			}
@@ -288,7 +296,7 @@ func TestVerifyRefuses(t *testing.T) {
 // TestVerifyAtTheEdgeOfTheSkew: five minutes off, to the second, is accepted.
 func TestVerifyAtTheEdgeOfTheSkew(t *testing.T) {
 	for _, at := range []time.Time{now.Add(-5 * time.Minute), now.Add(5 * time.Minute)} {
-		r := httptest.NewRequest("GET", "https://localhost/things", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://localhost/things", nil)
 		sign(t, r, "", signature{at: at})
 		if _, err := newVerifier(t, keys{}, "iot", now).Verify(r, nil); err != nil {
 			t.Errorf("%v: %v", at, err)
@@ -303,13 +311,13 @@ func TestVerifyForgetsSecrets(t *testing.T) {
 	v := newVerifier(t, &known, "iot", now)
 	for _, next := range []string{"first secret", "second secret"} {
 		known.secret = next
-		r := httptest.NewRequest("GET", "https://localhost/things", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://localhost/things", nil)
 		sign(t, r, "", signature{secret: next})
 		if _, err := v.Verify(r, nil); err != nil {
 			t.Errorf("%s: %v", next, err)
 		}
 	}
-	r := httptest.NewRequest("GET", "https://localhost/things", nil)
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "https://localhost/things", nil)
 	sign(t, r, "", signature{secret: "first secret"})
 	if _, err := v.Verify(r, nil); err == nil {
 		t.Error("a secret that was replaced is still accepted")
@@ -324,7 +332,7 @@ func (k *swappedKeys) AccessKey(_ context.Context, id string) (muster.AccessKey,
 
 // TestVerifyStoreFails: what is no refusal is no *Error, so that it becomes a 500.
 func TestVerifyStoreFails(t *testing.T) {
-	r := httptest.NewRequest("GET", "https://localhost/things", nil)
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "https://localhost/things", nil)
 	sign(t, r, "", signature{id: broken})
 	_, err := newVerifier(t, keys{}, "iot", now).Verify(r, nil)
 	var refusal *sigv4.Error
@@ -335,9 +343,9 @@ func TestVerifyStoreFails(t *testing.T) {
 
 func TestNewNeedsItsFields(t *testing.T) {
 	for _, c := range []sigv4.Config{
-		{Service: "iot", Region: region},
+		{Services: []string{"iot"}, Region: region},
 		{Keys: keys{}, Region: region},
-		{Keys: keys{}, Service: "iot"},
+		{Keys: keys{}, Services: []string{"iot"}},
 	} {
 		if _, err := sigv4.New(c); err == nil {
 			t.Errorf("%+v: no error", c)
@@ -351,7 +359,7 @@ func FuzzVerify(f *testing.F) {
 		"Signature="+strings.Repeat("0", 64), "20261122T120000Z", "a=b", "/things")
 	f.Add("AWS4-HMAC-SHA256 Credential=////,SignedHeaders=;,Signature=", "", "%", "//")
 	f.Fuzz(func(t *testing.T, authorization, date, query, path string) {
-		r := httptest.NewRequest("GET", "https://localhost/", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://localhost/", nil)
 		r.URL.Path, r.URL.RawPath, r.URL.RawQuery = path, path, query
 		r.Header.Set("Authorization", authorization)
 		r.Header.Set("X-Amz-Date", date)

@@ -1,0 +1,60 @@
+package awsiot_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+)
+
+// FuzzOperations: no body and no query of a client who may sign brings an
+// operation to panic or to fail within, and every answer is JSON of its kind.
+func FuzzOperations(f *testing.F) {
+	operations := []struct{ method, path, body string }{
+		{"POST", "/cacertificate", members(f, "caCertificate", string(newAuthority(f, "CA").CertPEM()), "certificateMode", "SNI_ONLY",
+			"registrationConfig", map[string]string{"templateBody": jitpTemplate, "roleArn": role})},
+		{"PUT", "/cacertificate/0000000000000000000000000000000000000000000000000000000000000000", `{"removeAutoRegistration":true}`},
+		{"GET", "/cacertificates", ""},
+		{"POST", "/certificate/register", members(f, "certificatePem", string(selfSigned(f)), "status", "ACTIVE")},
+		{"POST", "/certificate/register-no-ca", members(f, "certificatePem", string(selfSigned(f)))},
+		{"GET", "/certificates", ""},
+		{"POST", "/policies/p", members(f, "policyDocument", allowConnect)},
+		{"PUT", "/target-policies/p", `{"target":"arn:aws:iot:us-east-1:123456789012:thinggroup/g"}`},
+		{"POST", "/provisioning-templates", members(f, "templateName", "t", "templateBody", jitpTemplate, "provisioningRoleArn", role)},
+		{"POST", "/thing-types/t", `{"thingTypeProperties":{"searchableAttributes":["a"]}}`},
+		{"POST", "/thing-groups/g", `{"thingGroupProperties":{"attributePayload":{"attributes":{"a":"b"}}}}`},
+		{"GET", "/things", ""},
+		{"POST", "/tags", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tags":[{"Key":"k","Value":"v"}]}`},
+		{"POST", "/untag", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tagKeys":["k"]}`},
+		{"GET", "/tags", ""},
+		{"GET", "/endpoint", ""},
+	}
+	for i, o := range operations {
+		f.Add(i, "", []byte(o.body))
+	}
+	f.Add(2, "pageSize=2&marker=AAAA&isAscendingOrder=true", []byte(nil))
+	f.Add(5, "marker=ARUxMjM0NTY3ODkwMTI%3D", []byte(nil))
+	f.Add(14, "resourceArn=arn:aws:iot:us-east-1:123456789012:policy/p", []byte(nil))
+	f.Add(6, "", []byte(`{"policyDocument":{}}`))
+	f.Add(12, "", []byte(`{"tags":[null]}`))
+
+	s := newServer(f, time.Now)
+	f.Fuzz(func(t *testing.T, i int, query string, body []byte) {
+		parsed, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		o := operations[uint(i)%uint(len(operations))]
+		target := o.path
+		if len(parsed) > 0 {
+			target += "?" + parsed.Encode()
+		}
+		s.log.Reset()
+		w := s.send(t, s.key, o.method, target, string(body))
+		if w.Code >= 500 || w.Code == 403 {
+			t.Errorf("%s %s: %d %s\n%s", o.method, target, w.Code, w.Body, s.log)
+		}
+		if w.Header().Get("Content-Type") != "application/json" || (w.Code == 200) != (w.Header().Get("X-Amzn-ErrorType") == "") {
+			t.Errorf("%s %s: %d, headers %v", o.method, target, w.Code, w.Header())
+		}
+	})
+}

@@ -1,0 +1,103 @@
+package awsiot_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write what is answered into testdata/awsiot")
+
+// What is random in an answer.
+var (
+	uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	code = regexp.MustCompile(`("registrationCode":")[0-9a-f]{64}`)
+)
+
+// TestGolden sends the requests of testdata/awsiot/*.golden, each file to a
+// registry of its own, and compares the answers byte for byte. A line that
+// begins with > is sent: method and target, then the body if there is one. A
+// line that begins with < is answered: status and error, then the body. Other
+// lines are remarks. Each request takes place a second after the one before.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/awsiot/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(content))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			compare(t, string(content), got)
+		})
+	}
+}
+
+// play returns the file as it would be with the answers of today.
+func play(t *testing.T, content string) string {
+	second := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	s := newServer(t, func() time.Time { return second })
+	var out strings.Builder
+	var request []string
+	send := func() {
+		if len(request) == 0 {
+			return
+		}
+		second = second.Add(time.Second)
+		method, target, _ := strings.Cut(request[0], " ")
+		w := s.send(t, s.key, method, target, strings.Join(request[1:], "\n"))
+		if h := w.Header(); h.Get("Content-Type") != "application/json" || h.Get("X-Amzn-RequestId") == "" {
+			t.Errorf("%s: headers %v", request[0], h)
+		}
+		answer := uuid.ReplaceAllString(w.Body.String(), "UUID")
+		answer = code.ReplaceAllString(answer, "${1}CODE")
+		status := strings.TrimSpace(fmt.Sprintf("%d %s", w.Code, w.Header().Get("X-Amzn-ErrorType")))
+		fmt.Fprintf(&out, "< %s\n< %s\n", status, answer)
+		request = nil
+	}
+	for line := range strings.Lines(content) {
+		sent, isSent := strings.CutPrefix(line, "> ")
+		switch {
+		case isSent:
+			request = append(request, strings.TrimSuffix(sent, "\n"))
+		case strings.HasPrefix(line, "< "):
+			continue
+		default:
+			send()
+		}
+		out.WriteString(line)
+	}
+	send()
+	return out.String()
+}
+
+func compare(t *testing.T, want, got string) {
+	t.Helper()
+	wanted, answered := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range max(len(wanted), len(answered)) {
+		var w, g string
+		if i < len(wanted) {
+			w = wanted[i]
+		}
+		if i < len(answered) {
+			g = answered[i]
+		}
+		if w != g {
+			t.Fatalf("line %d:\n got %s\nwant %s", i+1, g, w)
+		}
+	}
+}
