@@ -17,11 +17,11 @@ func FuzzOperations(f *testing.F) {
 		{"POST", "/certificate/register", members(f, "certificatePem", string(selfSigned(f)), "status", "ACTIVE")},
 		{"POST", "/certificate/register-no-ca", members(f, "certificatePem", string(selfSigned(f)))},
 		{"GET", "/certificates", ""},
-		{"POST", "/policies/p", members(f, "policyDocument", allowConnect)},
+		{"POST", "/policies/q", members(f, "policyDocument", allowConnect)},
 		{"PUT", "/target-policies/p", `{"target":"arn:aws:iot:us-east-1:123456789012:thinggroup/g"}`},
 		{"POST", "/provisioning-templates", members(f, "templateName", "t", "templateBody", jitpTemplate, "provisioningRoleArn", role)},
 		{"POST", "/thing-types/t", `{"thingTypeProperties":{"searchableAttributes":["a"]}}`},
-		{"POST", "/thing-groups/g", `{"thingGroupProperties":{"attributePayload":{"attributes":{"a":"b"}}}}`},
+		{"POST", "/thing-groups/h", `{"thingGroupProperties":{"attributePayload":{"attributes":{"a":"b"}}}}`},
 		{"GET", "/things", ""},
 		{"POST", "/tags", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tags":[{"Key":"k","Value":"v"}]}`},
 		{"POST", "/untag", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tagKeys":["k"]}`},
@@ -37,18 +37,19 @@ func FuzzOperations(f *testing.F) {
 	f.Add(6, "", []byte(`{"policyDocument":{}}`))
 	f.Add(12, "", []byte(`{"tags":[null]}`))
 
-	s := newServer(f, time.Now)
 	f.Fuzz(func(t *testing.T, i int, query string, body []byte) {
 		parsed, err := url.ParseQuery(query)
-		if err != nil {
+		if err != nil || i < 0 || i >= len(operations) {
 			return
 		}
-		o := operations[uint(i)%uint(len(operations))]
+		s := newServer(t, time.Now)
+		s.call(t, "POST", "/policies/p", members(t, "policyDocument", allowConnect), nil)
+		s.call(t, "POST", "/thing-groups/g", "", nil)
+		o := operations[i]
 		target := o.path
 		if len(parsed) > 0 {
 			target += "?" + parsed.Encode()
 		}
-		s.log.Reset()
 		w := s.send(t, s.key, o.method, target, string(body))
 		if w.Code >= 500 || w.Code == 403 {
 			t.Errorf("%s %s: %d %s\n%s", o.method, target, w.Code, w.Body, s.log)
