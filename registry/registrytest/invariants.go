@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -14,7 +15,7 @@ import (
 // Tests of the registry call it after every step.
 func Check(tb testing.TB, e registry.Engine) {
 	tb.Helper()
-	err := e.View(tb.Context(), func(r registry.Reader) error {
+	err := e.View(context.WithoutCancel(tb.Context()), func(r registry.Reader) error {
 		c := &checker{TB: tb, r: r, docs: map[registry.Kind]map[string]registry.Doc{}}
 		for _, k := range registry.Kinds() {
 			c.docs[k] = map[string]registry.Doc{}
