@@ -1,0 +1,44 @@
+# The steps of continuous integration, by name. `make test` is the whole of it.
+
+GO      ?= go
+PKGS    := gcc libc6-dev openssl mosquitto-clients awscli strace curl ca-certificates
+FUZZ    ?= 60s
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: build demo test check unit e2e tools fuzz bench soak clean
+
+build: ## a static binary in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/muster ./cmd/muster
+
+demo: build ## watch devices being registered
+	bin/muster demo
+
+test: tools check unit e2e ## everything
+
+tools: ## what the tests need, where it is missing
+	@dpkg -s $(PKGS) >/dev/null 2>&1 && test -x /usr/bin/aws || { \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PKGS); }
+
+check: ## format, vet, staticcheck
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	CGO_ENABLED=0 $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) tool staticcheck ./...
+
+unit: ## all packages, with the race detector; then what counts allocations, without
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
+	CGO_ENABLED=0 $(GO) test -count=1 -run 'Alloc' ./...
+
+e2e: build ## the program, with clients that others wrote
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./e2e
+
+fuzz: ## every fuzz target for FUZZ each
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$p; done; done
+
+bench: ## figures: registrations, connects, memory
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./registry/... ./policy ./broker
+
+clean:
+	rm -rf bin

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/muster-mqtt/muster/api"
+	"github.com/muster-mqtt/muster/api/awsiot"
+	"github.com/muster-mqtt/muster/broker"
+	"github.com/muster-mqtt/muster/config"
+	"github.com/muster-mqtt/muster/hooks"
+	"github.com/muster-mqtt/muster/internal/metrics"
+	"github.com/muster-mqtt/muster/registry"
+)
+
+// daemon is a whole server without its sockets.
+type daemon struct {
+	*state
+	metrics *metrics.Metrics
+	broker  *broker.Broker
+	api     http.Handler
+	tls     *tls.Config // of the API
+}
+
+func newLog(c *config.Config, w io.Writer) zerolog.Logger {
+	if c.Log.Format == config.FormatConsole {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: true}
+	}
+	level, err := zerolog.ParseLevel(string(c.Log.Level))
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *daemon, err error) {
+	d = &daemon{metrics: metrics.New()}
+	mqttTLS, err := d.loadCertificate(metrics.ListenerMQTT, c.MQTT.Certificate, c.MQTT.Key)
+	if err != nil {
+		return nil, fmt.Errorf("mqtt.certificate: %w", err)
+	}
+	d.tls, err = d.loadCertificate(metrics.ListenerAPI, c.API.Certificate, c.API.Key)
+	if err != nil {
+		return nil, fmt.Errorf("api.certificate: %w", err)
+	}
+	d.state, err = openState(ctx, c, log, d.askedOCSP)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if d.broker, err = d.newBroker(mqttTLS); err != nil {
+		return nil, err
+	}
+	iot, err := awsiot.New(awsiot.Config{Store: d.store, Region: c.Region})
+	if err != nil {
+		return nil, err
+	}
+	d.api, err = api.New(api.Config{Dialects: []api.Dialect{iot}, Log: log, Observe: d.metrics.APIRequest})
+	return d, err
+}
+
+func (d *daemon) loadCertificate(l metrics.Listener, certificate, key string) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		return nil, err
+	}
+	if pair.Leaf == nil {
+		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+			return nil, err
+		}
+	}
+	d.metrics.CertificateExpires(l, pair.Leaf.NotAfter)
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func (d *daemon) newBroker(serverTLS *tls.Config) (*broker.Broker, error) {
+	c := d.config
+	policies := hooks.NewPolicies()
+	newHook := func(_ string, s *mqtt.Server) (mqtt.Hook, error) {
+		return hooks.New(hooks.Config{
+			Server: s, Gate: d.gate, Principals: d.store, Policies: policies, Region: c.Region,
+			Refusals:     hooks.Refusals(c.MQTT.Refusals),
+			CloseFirst:   c.MQTT.FirstConnection == config.FirstConnectionClose,
+			KeepAliveMax: c.MQTT.KeepAliveMax, Observer: hookObserver{d.metrics}, Log: d.log,
+		})
+	}
+	return broker.New(broker.Config{
+		Gate: d.gate, TLS: serverTLS, NewHook: newHook,
+		HandshakeTimeout: c.MQTT.HandshakeTimeout, ConnectTimeout: c.MQTT.ConnectTimeout,
+		MaxPacketSize: uint32(c.MQTT.MaxPacketSize),
+		Limits: broker.Limits{
+			Connections: c.Limits.Connections, Handshakes: c.Limits.Handshakes,
+			ConnectsPerSecond: c.Limits.ConnectsPerAddress,
+		},
+		Observer: brokerObserver{d.metrics}, Log: d.log,
+	})
+}
+
+// run serves until ctx ends or a part fails; then it ends them all. What the
+// others stand on, the registry's own work and the memory of refusals, ends
+// last, after those who still use it.
+func (d *daemon) run(ctx context.Context, l *listeners) error {
+	foundation, endFoundation := context.WithCancel(context.WithoutCancel(ctx))
+	base, foundation := errgroup.WithContext(foundation)
+	base.Go(func() error { return d.engine.Run(foundation) })
+	base.Go(func() error { return d.store.Run(foundation) })
+	base.Go(func() error { d.memory.Run(foundation); return nil })
+
+	front, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(foundation, func() { _ = l.mqtt.Close() }) // a failed foundation ends the front
+	defer stop()
+	seq, err := d.store.Seq(ctx)
+	if err == nil {
+		front.Go(func() error { return d.follow(ctx, seq) })
+		front.Go(func() error { return d.broker.Serve(ctx, l.mqtt) })
+		front.Go(func() error { return serveHTTP(ctx, d.api, l.api) })
+		front.Go(func() error { return serveHTTP(ctx, d.probes(), l.http) })
+		front.Go(func() error { return serveHTTP(ctx, d.admin.Handler(), l.admin) })
+		err = front.Wait()
+	}
+	endFoundation()
+	return errors.Join(err, base.Wait())
+}
+
+// follow keeps live connections in step with the registry. When it cannot keep
+// pace it judges all of them and begins anew.
+func (d *daemon) follow(ctx context.Context, after uint64) error {
+	for {
+		err := d.broker.Follow(ctx, d.store.Changes, after)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, registry.ErrTooOld) {
+			return fmt.Errorf("following the registry's changes: %w", err)
+		}
+		if after, err = d.store.Seq(ctx); err != nil {
+			return err
+		}
+		d.log.Warn().Msg("too many changes at once: all connections are judged again")
+		d.broker.RejudgeAll(ctx)
+	}
+}
+
+// HTTP timeouts: a request is small and its answer ready at once.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	stopTimeout   = 5 * time.Second
+)
+
+// serveHTTP serves l until ctx ends, and lets requests under way finish.
+func serveHTTP(ctx context.Context, h http.Handler, l net.Listener) error {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: 2 * bodyTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10, ErrorLog: nil,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		stopped <- s.Shutdown(within)
+	})
+	err := s.Serve(l)
+	if stop() {
+		return err // ended by itself
+	}
+	return <-stopped
+}
+
+// probes serves metrics and health, for machines on a trusted network.
+func (d *daemon) probes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", d.metrics.Handler())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := d.store.Err(); err != nil {
+			http.Error(w, "registry: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	return mux
+}

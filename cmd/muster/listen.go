@@ -1,0 +1,109 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/muster-mqtt/muster/config"
+)
+
+// listeners are the open sockets of a server.
+type listeners struct {
+	mqtt, api, http, admin net.Listener
+	addresses              addresses
+}
+
+// listen opens all of them, or none. TLS of the MQTT listener is the broker's.
+func listen(c *config.Config, apiTLS *tls.Config) (l *listeners, err error) {
+	l = &listeners{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	for _, s := range []struct {
+		name    string
+		address string
+		socket  *net.Listener
+		bound   *string
+	}{
+		{"mqtt", c.MQTT.Address, &l.mqtt, &l.addresses.MQTT},
+		{"api", c.API.Address, &l.api, &l.addresses.API},
+		{"http", c.HTTP.Address, &l.http, &l.addresses.HTTP},
+	} {
+		socket, err := net.Listen("tcp", s.address)
+		if err != nil {
+			return l, fmt.Errorf("%s.address: %w; choose another with --%s", s.name, err, s.name)
+		}
+		*s.socket, *s.bound = socket, socket.Addr().String()
+	}
+	l.api = tls.NewListener(l.api, apiTLS)
+	l.addresses.Socket = filepath.Join(c.Dir, socketFile)
+	l.admin, err = listenSocket(l.addresses.Socket)
+	return l, err
+}
+
+// maxSocketPath is what fits into the kernel's sockaddr_un with its final zero.
+const maxSocketPath = 107
+
+// listenSocket opens the admin socket for the user of this process alone. A
+// socket that a killed server left behind is replaced: the registry's lock has
+// made sure that no other server runs.
+func listenSocket(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("admin socket %s: the path has %d bytes, and the system binds no more than %d; "+
+			"put the configuration into a directory with a shorter path", path, len(path), maxSocketPath)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	// Bound under a name in a directory that only this user may enter, and then
+	// moved: between bind and chmod nobody else can connect.
+	private, err := os.MkdirTemp(filepath.Dir(path), ".s")
+	if err != nil {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	defer os.RemoveAll(private)
+	tmp := filepath.Join(private, "s")
+	if len(tmp) > maxSocketPath {
+		tmp = path
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(tmp, 0o600), rename(tmp, path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
+	}
+	return &socket{l, path}, nil
+}
+
+func rename(from, to string) error {
+	if from == to {
+		return nil
+	}
+	return os.Rename(from, to)
+}
+
+// socket removes its file when it closes.
+type socket struct {
+	*net.UnixListener
+	path string
+}
+
+func (s *socket) Close() error {
+	return errors.Join(s.UnixListener.Close(), os.Remove(s.path))
+}
+
+func (l *listeners) close() {
+	for _, s := range []net.Listener{l.mqtt, l.api, l.http, l.admin} {
+		if s != nil {
+			_ = s.Close() // most are closed by whoever served them
+		}
+	}
+}

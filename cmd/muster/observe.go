@@ -1,0 +1,78 @@
+package main
+
+import (
+	"time"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/internal/metrics"
+	"github.com/muster-mqtt/muster/ocsp"
+)
+
+// brokerObserver joins what package broker tells to the metrics.
+type brokerObserver struct{ m *metrics.Metrics }
+
+func (o brokerObserver) Handshake(reason muster.Reason, took time.Duration) {
+	o.m.Handshake(reason, took)
+	if reason != "" {
+		o.m.Refused(reason)
+	}
+}
+
+func (o brokerObserver) Inspected(took time.Duration) { o.m.Stage(metrics.StageInspect, took) }
+func (o brokerObserver) Rejected(limit string)        { o.m.AcceptRejected(metrics.Limit(limit)) }
+
+func (o brokerObserver) Open(change int) {
+	if change > 0 {
+		o.m.ConnectionOpened()
+	} else {
+		o.m.ConnectionClosed()
+	}
+}
+
+// hookObserver joins what package hooks tells to the metrics.
+type hookObserver struct{ m *metrics.Metrics }
+
+func (o hookObserver) Judged(out admission.Outcome, took time.Duration) {
+	o.m.Stage(metrics.StageConnect, took)
+	if !out.Enrolled {
+		return
+	}
+	switch {
+	case out.Record.ProvisioningFailure != "":
+		o.m.Registration(metrics.RegistrationFailed)
+	case out.Record.Status == muster.Active:
+		o.m.Registration(metrics.RegistrationActive)
+	default:
+		o.m.Registration(metrics.RegistrationPending)
+	}
+}
+
+func (o hookObserver) Connected(out admission.Outcome) {
+	if out.Enrolled {
+		o.m.Registered()
+	} else {
+		o.m.Admitted()
+	}
+}
+
+func (o hookObserver) Refused(r muster.Reason) { o.m.Refused(r) }
+func (o hookObserver) Kicked(r muster.Reason)  { o.m.Kicked(r) }
+func (o hookObserver) Dropped()                { o.m.MessageDropped() }
+
+// askedOCSP counts the answers that came from a responder.
+func (d *daemon) askedOCSP(a ocsp.Answer) {
+	if a.Cached {
+		return
+	}
+	switch a.Status {
+	case ocsp.Good:
+		d.metrics.OCSPRequest(metrics.OCSPGood)
+	case ocsp.Revoked:
+		d.metrics.OCSPRequest(metrics.OCSPRevoked)
+	case ocsp.Unknown:
+		d.metrics.OCSPRequest(metrics.OCSPUnknown)
+	case ocsp.Unavailable:
+		d.metrics.OCSPRequest(metrics.OCSPUnavailable)
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/api/admin"
+	"github.com/muster-mqtt/muster/config"
+	"github.com/muster-mqtt/muster/ocsp"
+	"github.com/muster-mqtt/muster/registry"
+	"github.com/muster-mqtt/muster/registry/badgerdb"
+)
+
+// state is what a server knows and decides by, without its listeners: enough
+// for a command to answer while no server runs.
+type state struct {
+	config *config.Config
+	log    zerolog.Logger
+	engine *badgerdb.Engine
+	store  *registry.Store
+	ocsp   *ocsp.Client
+	memory *admission.Memory
+	gate   *admission.Gate
+	admin  *admin.Admin
+}
+
+// openState opens the registry and makes what stands on it. asked is told of
+// every answer of OCSP; nil is allowed.
+func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked func(ocsp.Answer)) (s *state, err error) {
+	s = &state{config: c, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	sealer, err := readMasterKey(c.Registry.MasterKey)
+	if err != nil {
+		return s, err
+	}
+	s.engine, err = badgerdb.Open(badgerdb.Config{Dir: c.Registry.Path})
+	if err != nil {
+		return s, err
+	}
+	s.store, err = registry.New(registry.Config{
+		Engine: s.engine, Sealer: sealer, PendingTTL: c.Registry.PendingTTL, CacheSize: c.Registry.Cache,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.ocsp, err = ocsp.New(ocsp.Config{
+		Limits: ocsp.Limits{Skew: c.OCSP.Skew}, Cache: s.store, AllowPrivate: c.OCSP.AllowPrivate,
+		Timeout: c.OCSP.Timeout, Concurrent: c.OCSP.Concurrent, Log: log,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.memory = admission.NewMemory(s.store, log)
+	if err := s.memory.Load(ctx); err != nil {
+		return s, err
+	}
+	s.gate, err = admission.New(admission.Config{
+		Registry: s.store, Ask: asker(s.ocsp, asked), Skew: c.Admission.ClockSkew, PendingCap: c.Registry.PendingCap,
+		Memory: s.memory, Log: log,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.admin = admin.New(admin.Config{Certificates: s.store, Gate: s.gate, Memory: s.memory, Log: log})
+	return s, nil
+}
+
+func (s *state) close() error {
+	if s.ocsp != nil {
+		s.ocsp.Close()
+	}
+	if s.engine == nil {
+		return nil
+	}
+	return s.engine.Close()
+}
+
+// readMasterKey reads the key that seals secrets: 64 hex digits.
+func readMasterKey(path string) (*registry.Sealer, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("master key: %w", err)
+	}
+	key, err := hex.DecodeString(string(bytes.TrimSpace(text)))
+	if err != nil || len(key) != 32 {
+		return nil, fmt.Errorf("master key %s: it must hold 64 hex digits", path)
+	}
+	return registry.NewSealer(key)
+}
+
+// asker turns the answers of package ocsp into the words of the rules.
+func asker(client *ocsp.Client, asked func(ocsp.Answer)) admission.Asker {
+	words := map[ocsp.Status]admission.AnswerStatus{
+		ocsp.Good: admission.AnswerGood, ocsp.Revoked: admission.AnswerRevoked, ocsp.Unknown: admission.AnswerUnknown,
+		ocsp.Unavailable: admission.AnswerUnavailable, ocsp.NoURL: admission.AnswerNoURL,
+	}
+	return func(ctx context.Context, leaf, issuer *x509.Certificate) admission.Answer {
+		a := client.Check(ctx, leaf, issuer)
+		if asked != nil {
+			asked(a)
+		}
+		return admission.Answer{Status: words[a.Status], Hold: a.Hold, Detail: a.Detail}
+	}
+}
