@@ -48,7 +48,7 @@ func TestChangesReachLiveSessions(t *testing.T) {
 		{"revoked", func(f *fixture, id string) error {
 			_, err := f.store.UpdateCertificateStatus(f.t.Context(), account, id, muster.Revoked)
 			return err
-		}, 0x8A, muster.ReasonRevoked},
+		}, 0x98, muster.ReasonRevoked},
 		{"inactive", func(f *fixture, id string) error {
 			_, err := f.store.UpdateCertificateStatus(f.t.Context(), account, id, muster.Inactive)
 			return err

@@ -35,16 +35,36 @@ func connackOf(r muster.Reason) connack {
 	return notAuthorized
 }
 
-// code returns the packet code for a protocol version, with the reason and
-// what was seen as the reason string of MQTT 5.
+// disconnectOf returns the code of a DISCONNECT, which knows fewer than CONNACK
+// does: neither 0x88 nor 0x8A (MQTT 5 §3.14.2.1).
+func disconnectOf(r muster.Reason) packets.Code {
+	if r == muster.ReasonShutdown {
+		return packets.ErrServerShuttingDown
+	}
+	switch c := connackOf(r); c {
+	case banned:
+		return packets.ErrAdministrativeAction
+	case unavailable:
+		return packets.ErrUnspecifiedError
+	default:
+		return c.v5
+	}
+}
+
+// reasonString is what a client of MQTT 5 reads: the word, and what was seen.
+func reasonString(r muster.Reason, detail string) string {
+	if detail == "" {
+		return string(r)
+	}
+	return string(r) + ": " + detail
+}
+
+// code returns the CONNACK code for a protocol version, with a reason string
+// for MQTT 5.
 func code(r muster.Reason, detail string, version byte) packets.Code {
 	c := connackOf(r)
 	if version < 5 {
 		return c.v3
 	}
-	text := string(r)
-	if detail != "" {
-		text += ": " + detail
-	}
-	return packets.Code{Code: c.v5.Code, Reason: text}
+	return packets.Code{Code: c.v5.Code, Reason: reasonString(r, detail)}
 }

@@ -162,7 +162,8 @@ func (s *Session) Kick(r muster.Reason, detail string) {
 	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
 		Msg("connection closed")
-	go s.close(code(r, detail, 5)) // a peer that does not read must not hold up the next
+	farewell := packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)}
+	go s.close(farewell) // a peer that does not read must not hold up the next
 }
 
 func (s *Session) close(c packets.Code) {
