@@ -8,6 +8,7 @@
 package badgerdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,9 +37,9 @@ type Config struct {
 	// Logf, if not nil, is told of badger's warnings and errors, and of what
 	// ended the engine.
 	Logf func(format string, args ...any)
-	// MemTableSize, in bytes, default 16 MiB, at least that. Each commit syncs
-	// the whole memtable's log, so a larger one makes each sync slower; a
-	// smaller one could not hold the largest update. About four are in memory.
+	// MemTableSize, in bytes, default 32 MiB, at least 16 MiB, for an update has
+	// to fit. A larger one makes each sync slower, for badger syncs the whole of
+	// its log; a smaller one means more compactions. At most five are in memory.
 	MemTableSize int64
 	// BlockCacheSize bounds the cache of table blocks, in bytes, default 64 MiB.
 	BlockCacheSize int64
@@ -47,7 +48,12 @@ type Config struct {
 	IndexCacheSize int64
 }
 
-const minMemTable = 8 << 20
+// In bytes.
+const (
+	minMemTable      = 16 << 20
+	standardMemTable = 32 << 20
+	standardCache    = 64 << 20
+)
 
 // Engine is a registry.Engine on badger. Its methods may be called
 // concurrently, and View from within any closure; Close must not be called from
@@ -174,15 +180,9 @@ func (c Config) checkMarker() error {
 	return nil
 }
 
-// open opens badger, tuned as the figures of BenchmarkRegister64 say.
+// open opens badger, tuned by BenchmarkRegister64.
 func (c Config) open() (*badger.DB, error) {
-	or := func(n, standard int64) int64 {
-		if n == 0 {
-			return standard
-		}
-		return n
-	}
-	memTable := or(c.MemTableSize, minMemTable)
+	memTable := cmp.Or(c.MemTableSize, standardMemTable)
 	if memTable < minMemTable {
 		return nil, fmt.Errorf("badgerdb: MemTableSize %d is less than %d", memTable, minMemTable)
 	}
@@ -192,17 +192,23 @@ func (c Config) open() (*badger.DB, error) {
 		WithDetectConflicts(false). // one writer
 		WithNumVersionsToKeep(1).
 		WithMetricsEnabled(false).
-		WithMemTableSize(memTable).
-		WithNumMemtables(3).
-		WithBlockCacheSize(or(c.BlockCacheSize, 64<<20)).
-		WithIndexCacheSize(or(c.IndexCacheSize, 64<<20)).
-		WithCompression(options.Snappy).
 		WithChecksumVerificationMode(options.OnBlockRead).
+		WithCompression(options.Snappy).
+		WithBlockCacheSize(cmp.Or(c.BlockCacheSize, standardCache)).
+		WithIndexCacheSize(cmp.Or(c.IndexCacheSize, standardCache)).
+		WithMemTableSize(memTable).
+		WithNumMemtables(5).
+		// What compactions write and sync is what slows the syncs of commits
+		// down. These write half of what badger's defaults do: tables gather
+		// longer on level 0, the next level is larger, and its files are fewer.
 		WithNumCompactors(2).
-		// No value ever reaches the value log (maxValue in tx.go), for badger
-		// reports no error when the sync of that log fails.
-		WithValueLogFileSize(16 << 20)
-	opts = tune(opts)
+		WithNumLevelZeroTables(16).
+		WithNumLevelZeroTablesStall(32).
+		WithBaseLevelSize(256 << 20).
+		WithBaseTableSize(8 << 20).
+		// No value is so large that it reaches the value log (see docCost), for
+		// badger tells nobody when the sync of that log fails.
+		WithValueLogFileSize(256 << 20)
 	db, err := badger.Open(opts)
 	if err == nil {
 		return db, nil

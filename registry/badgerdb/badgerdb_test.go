@@ -63,7 +63,7 @@ func openForSuite(t *testing.T) (registry.Engine, func() registry.Engine) {
 func TestContract(t *testing.T) { registrytest.Run(t, openForSuite) }
 
 func TestSimulation(t *testing.T) {
-	steps := 3000
+	steps := 2000
 	if testing.Short() {
 		steps = 600
 	}

@@ -36,14 +36,14 @@ func TestKilled(t *testing.T) {
 	acknowledged := map[string]bool{}
 	var last uint64
 	for round := range rounds {
-		for _, id := range burst(t, dir, 100+50*round) {
+		for _, id := range burst(t, dir, 50+10*round) {
 			acknowledged[id] = true
 		}
 		e := open(t, dir)
 		registrytest.CheckEngine(t, e, map[registry.Kind][]string{device: {"serial", "batch"}})
 		err := e.View(t.Context(), func(r registry.Reader) error {
-			if r.Seq() < last+uint64(100+50*round) {
-				t.Errorf("round %d: Seq %d after %d and %d registrations", round, r.Seq(), last, 100+50*round)
+			if r.Seq() < last+uint64(50+10*round) {
+				t.Errorf("round %d: Seq %d after %d and %d registrations", round, r.Seq(), last, 50+10*round)
 			}
 			last = r.Seq()
 			for id := range acknowledged {

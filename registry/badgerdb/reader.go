@@ -140,7 +140,7 @@ func (r *reader) keys(s span, n int) ([][]byte, error) {
 	}
 	stored := walkStored(r.txn, s)
 	defer stored.it.Close()
-	var over []write
+	var over []*write
 	if r.over != nil {
 		over = r.over.between(s.lo, s.hi)
 	}

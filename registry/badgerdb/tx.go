@@ -67,7 +67,7 @@ func (t *tx) Put(k registry.Kind, d registry.Doc) error {
 	}
 	if err == nil {
 		d.Version = t.next
-		t.over.add(write{key: docKey(k, d.ID), value: encodeDoc(d)})
+		t.over.add(&write{key: docKey(k, d.ID), value: encodeDoc(d)})
 		err = t.written(k, d.ID, old, &d)
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func (t *tx) Delete(k registry.Kind, id string) error {
 		err = t.count(registry.Doc{ID: id})
 	}
 	if err == nil {
-		t.over.add(write{key: docKey(k, id), deleted: true})
+		t.over.add(&write{key: docKey(k, id), deleted: true})
 		err = t.written(k, id, old, nil)
 	}
 	if err != nil {
@@ -143,12 +143,12 @@ func (t *tx) written(k registry.Kind, id string, old, new *registry.Doc) error {
 	before, after := entryWrites(k, old), entryWrites(k, new)
 	for key := range before {
 		if _, kept := after[key]; !kept {
-			t.over.add(write{key: []byte(key), deleted: true})
+			t.over.add(&write{key: []byte(key), deleted: true})
 		}
 	}
 	for key, value := range after {
 		if _, kept := before[key]; !kept {
-			t.over.add(write{key: []byte(key), value: value})
+			t.over.add(&write{key: []byte(key), value: value})
 		}
 	}
 	t.changes = append(t.changes, change{t.next, k, id})
