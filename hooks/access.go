@@ -139,6 +139,22 @@ func (h *Hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	}
 }
 
+// OnQosPublish runs when a message of QoS 1 or 2 has taken its place in a
+// subscriber's inflight window. mochi drops what comes to a full window without
+// asking anyone; so the message that fills it ends the connection, and nothing
+// is lost in silence while a client is connected. What is sent again at a
+// reconnect (Dup) fills no new place.
+func (h *Hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) {
+	defer h.guard("OnQosPublish", func() {})
+	if pk.FixedHeader.Type != packets.Publish || pk.FixedHeader.Dup ||
+		cl.State.Inflight.Len() < int(h.server.Options.Capabilities.MaximumInflight) {
+		return
+	}
+	if s := sessionOf(cl); s != nil && !cl.Closed() {
+		go s.close(packets.ErrQuotaExceeded)
+	}
+}
+
 // OnWill lets the will go only where the policies still allow it. mochi has no
 // way to refuse one: without a topic it reaches nobody.
 func (h *Hook) OnWill(cl *mqtt.Client, will mqtt.Will) (out mqtt.Will, err error) {

@@ -127,7 +127,7 @@ func (h *Hook) ID() string { return "muster" }
 func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
-		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnPacketEncode, mqtt.OnWill,
+		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnPacketEncode, mqtt.OnWill,
 	}, b) >= 0
 }
 
