@@ -66,11 +66,11 @@ type Change struct {
 
 // Refusal is one remembered refusal, kept so that it can be explained later.
 type Refusal struct {
-	Time          time.Time       `json:"time"`  // of the latest
-	First         time.Time       `json:"first"` // of the first in a row for the same reason
-	Count         int             `json:"count"` // how many in a row
-	Account       string          `json:"account,omitempty"`
-	AuthorityID   string          `json:"authorityId,omitempty"` // "" for a stranger: never on disk
+	Time          time.Time       `json:"time"`                  // of the latest
+	First         time.Time       `json:"first"`                 // of the first in a row for the same reason
+	Count         int             `json:"count"`                 // how many in a row
+	Account       string          `json:"account,omitempty"`     // "" for a stranger: never on disk
+	AuthorityID   string          `json:"authorityId,omitempty"` // "" where none signed it, or none was needed
 	CertificateID string          `json:"certificateId"`
 	Reason        Reason          `json:"reason"`
 	Detail        string          `json:"detail,omitempty"`

@@ -227,5 +227,11 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("refusals %+v", got)
 	}
 	f.is("a stranger's", f.SaveRefusals(t.Context(), []muster.Refusal{{CertificateID: "4"}}, nil), muster.ErrInvalid)
+
+	// A device that was registered without an authority is no stranger.
+	f.ok(f.SaveRefusals(t.Context(), []muster.Refusal{{Account: account, CertificateID: "5"}}, nil))
+	if got := must(f.Refusals(t.Context()))(f); len(got) != 2 {
+		t.Errorf("refusals %+v, want that of certificate 5 too", got)
+	}
 	f.step()
 }

@@ -10,11 +10,11 @@ import (
 // SaveRefusals stores some refusals and removes others in one transaction; the
 // caller keeps it within the limits of one. There is one refusal for each
 // account, authority and certificate: a later one replaces it. One without an
-// authority is a stranger's and never stored (ErrInvalid).
+// account is a stranger's and never stored (ErrInvalid).
 func (s *Store) SaveRefusals(ctx context.Context, put, drop []muster.Refusal) error {
 	for _, r := range put {
-		if r.AuthorityID == "" {
-			return fmt.Errorf("refusal of %s: it names no authority, and strangers are not stored: %w", r.CertificateID, muster.ErrInvalid)
+		if r.Account == "" {
+			return fmt.Errorf("refusal of %s: it names no account, and strangers are not stored: %w", r.CertificateID, muster.ErrInvalid)
 		}
 	}
 	return s.update(ctx, func(t *tx) error {
