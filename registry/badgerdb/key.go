@@ -2,7 +2,6 @@ package badgerdb
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/muster-mqtt/muster/registry"
 )
@@ -24,10 +23,7 @@ const (
 	uniqueTable = 'u'
 )
 
-var (
-	seqKey    = []byte("mseq")
-	errCursor = errors.New("badgerdb: malformed cursor; begin again without one")
-)
+var seqKey = []byte("mseq")
 
 const (
 	escape     = 0x00
@@ -133,11 +129,11 @@ func (s span) cursor(key []byte) registry.Cursor {
 func (s span) place(q registry.Query) ([]byte, error) {
 	rest := q.After[1:]
 	if q.After[0] != s.scan[0] {
-		return nil, errCursor
+		return nil, registry.ErrCursor
 	}
 	if q.Index != "" {
 		if _, ok := skipPart(rest); !ok {
-			return nil, errCursor
+			return nil, registry.ErrCursor
 		}
 	}
 	return concat(s.scan, rest), nil
