@@ -117,7 +117,11 @@ func (s setup) writeFiles(ctx context.Context, dir string) error {
 	if s.console {
 		c.Log.Format = config.FormatConsole
 	}
-	if err := os.WriteFile(filepath.Join(dir, configFile), c.Document(), 0o644); err != nil {
+	document := c.Document()
+	if _, err := config.Parse(document, configFile); err != nil {
+		return err // a flag that no configuration may hold
+	}
+	if err := os.WriteFile(filepath.Join(dir, configFile), document, 0o644); err != nil {
 		return err
 	}
 	master := make([]byte, 32)

@@ -45,7 +45,9 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked 
 	if err != nil {
 		return s, err
 	}
-	s.engine, err = badgerdb.Open(badgerdb.Config{Dir: c.Registry.Path})
+	s.engine, err = badgerdb.Open(badgerdb.Config{Dir: c.Registry.Path, Logf: func(format string, args ...any) {
+		log.Warn().Msgf(format, args...)
+	}})
 	if err != nil {
 		return s, err
 	}
