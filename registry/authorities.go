@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -53,7 +54,11 @@ func (s *Store) RegisterAuthority(ctx context.Context, r AuthorityRegistration) 
 		if err := inheritOCSP(t, &doc); err != nil {
 			return err
 		}
-		if err := t.put(0, &doc); err != nil {
+		err = t.put(0, &doc)
+		if errors.Is(err, muster.ErrExists) { // this account's is free: it is IndexDefault
+			return &muster.ExistsError{Resource: "cacert/" + a.ID, Foreign: true}
+		}
+		if err != nil {
 			return err
 		}
 		out = doc.Authority
@@ -144,20 +149,15 @@ func checkCode(account muster.Account, commonName string) error {
 	return nil
 }
 
-// checkAuthorityRoom refuses an authority that is there already, here or in
-// DEFAULT mode elsewhere, and an eleventh of one subject.
+// checkAuthorityRoom refuses an authority that the account has already, and an
+// eleventh of one subject.
 func checkAuthorityRoom(r Reader, a *authorityDoc) error {
-	same, err := all[muster.Authority](r, KindAuthority, Query{Prefix: []byte(a.ID + "/")})
+	found, err := exists(r, KindAuthority, docID(KindAuthority, a.Account, a.ID))
 	if err != nil {
 		return err
 	}
-	for _, other := range same {
-		if other.Account == a.Account {
-			return &muster.ExistsError{Resource: "cacert/" + a.ID}
-		}
-		if other.Mode == muster.ModeDefault && a.Mode == muster.ModeDefault {
-			return &muster.ExistsError{Resource: "cacert/" + a.ID, Foreign: true}
-		}
+	if found {
+		return &muster.ExistsError{Resource: "cacert/" + a.ID}
 	}
 	namesakes, err := all[muster.Authority](r, KindAuthority, Query{Index: IndexSubject, Prefix: Key(a.Subject)})
 	if err != nil {

@@ -42,6 +42,7 @@ func Kinds() []Kind {
 // of creation.
 const (
 	IndexEndpoint  = "endpoint"  // account: host name, lower case; unique
+	IndexDefault   = "default"   // cert, authority: its ID, if its mode is DEFAULT; unique, for one account may hold it
 	IndexOwner     = "owner"     // cert, authority: account, created
 	IndexAuthority = "authority" // cert: account, authority, created
 	IndexStatus    = "status"    // cert: account, status, created
@@ -207,6 +208,9 @@ func authorityEntries(a *authorityDoc) []Entry {
 		{Index: IndexOwner, Key: appendTime(Key(a.Account), a.Created)},
 		{Index: IndexSubject, Key: appendTime(Key(a.Subject), a.Created)},
 	}
+	if a.Mode == muster.ModeDefault {
+		entries = append(entries, Entry{Index: IndexDefault, Key: []byte(a.ID), Unique: true})
+	}
 	if name := a.Registration.TemplateName; name != "" {
 		entries = append(entries, Entry{Index: IndexTemplate, Key: appendTime(Key(a.Account, name), a.Created)})
 	}
@@ -214,10 +218,13 @@ func authorityEntries(a *authorityDoc) []Entry {
 }
 
 func certificateEntries(c *muster.Certificate) []Entry {
-	entries := make([]Entry, 0, 3+len(c.Things)+len(c.Policies))
+	entries := make([]Entry, 0, 4+len(c.Things)+len(c.Policies))
 	entries = append(entries,
 		Entry{Index: IndexOwner, Key: appendTime(Key(c.Account), c.Created)},
 		Entry{Index: IndexStatus, Key: appendTime(Key(c.Account, string(c.Status)), c.Created)})
+	if c.Mode == muster.ModeDefault {
+		entries = append(entries, Entry{Index: IndexDefault, Key: []byte(c.ID), Unique: true})
+	}
 	if c.AuthorityID != "" {
 		entries = append(entries, Entry{Index: IndexAuthority, Key: appendTime(Key(c.Account, c.AuthorityID), c.Created)})
 	}

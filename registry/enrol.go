@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/muster-mqtt/muster"
@@ -13,6 +15,7 @@ import (
 // enrolment is an Enrolment with all that its transaction must not make itself.
 type enrolment struct {
 	muster.Enrolment
+	store   *Store
 	fresh   muster.Certificate // the record if there is none yet
 	thingID string
 	made    map[string]muster.Policy // of the documents of the template, by name
@@ -42,7 +45,11 @@ func (s *Store) Enrol(ctx context.Context, e muster.Enrolment) (muster.Certifica
 			return err
 		}
 		if c.version == 0 || c.Status == muster.PendingActivation {
-			if err := job.run(t, c); err != nil {
+			err := job.run(t, c)
+			if errors.Is(err, muster.ErrExists) { // what run creates it found missing: it is IndexDefault
+				return fmt.Errorf("certificate %s: another account has it by now: %w", c.ID, muster.ErrState)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -57,7 +64,7 @@ func (s *Store) prepare(e muster.Enrolment) (*enrolment, error) {
 	if err != nil {
 		return nil, err
 	}
-	job := &enrolment{Enrolment: e, now: s.now()}
+	job := &enrolment{Enrolment: e, store: s, now: s.now()}
 	job.fresh = muster.Certificate{
 		Account:     e.Account,
 		ID:          muster.Fingerprint(cert.Raw),
@@ -129,7 +136,7 @@ func (e *enrolment) record(t *tx) (*certificateTx, error) {
 	if !missing && c.AuthorityID != e.AuthorityID {
 		return nil, fmt.Errorf("certificate %s: registered under authority %q, not %q: %w", id, c.AuthorityID, e.AuthorityID, muster.ErrState)
 	}
-	a, _, err := read[muster.Authority](t, KindAuthority, docID(KindAuthority, e.Account, e.AuthorityID))
+	a, err := e.store.enroller(t, docID(KindAuthority, e.Account, e.AuthorityID))
 	if err != nil && !errors.Is(err, muster.ErrNotFound) {
 		return nil, err
 	}
@@ -148,10 +155,32 @@ func (e *enrolment) record(t *tx) (*certificateTx, error) {
 	}
 	c = &certificateTx{Certificate: e.fresh}
 	c.Mode = a.Mode
-	if err := checkFree(t, c.Certificate); err != nil {
-		return nil, fmt.Errorf("%w: %w", muster.ErrState, err) // another account has it since
-	}
 	return c, nil // its issuer document stands as long as the authority does
+}
+
+// enroller is what Enrol has to know of an authority.
+type enroller struct {
+	Status           muster.Status `json:"status"`
+	Mode             muster.Mode   `json:"mode"`
+	Verified         bool          `json:"verified"`
+	AutoRegistration bool          `json:"autoRegistration"`
+}
+
+// enroller reads an authority within a transaction. Every registration does,
+// and most of its time would go into the JSON: a text is decoded once. A
+// version is written once, so that what is kept for it never grows old.
+func (s *Store) enroller(t *tx, id string) (enroller, error) {
+	doc, err := t.Get(KindAuthority, id)
+	if err != nil {
+		return enroller{}, translate(KindAuthority, id, err)
+	}
+	return s.enrollers.load(id+"@"+strconv.FormatUint(doc.Version, 10), func() (enroller, error) {
+		var a enroller
+		if err := json.Unmarshal(doc.JSON, &a); err != nil {
+			return a, fmt.Errorf("authority %s: damaged document: %w", id, err)
+		}
+		return a, nil
+	})
 }
 
 // run applies the template to a record that is pending, or notes why it cannot.

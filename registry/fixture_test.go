@@ -56,8 +56,8 @@ func newFixtureOn(t *testing.T, e registry.Engine, c registry.Config) *fixture {
 		f.ok(f.CreateAccount(t.Context(), muster.Account{ID: id, Endpoint: "a" + id + ".example.test"}))
 	}
 	t.Cleanup(func() {
-		registrytest.Check(noContext{t}, e)
-		if err := e.Close(); err != nil {
+		registrytest.Check(noContext{t}, f.engine)
+		if err := f.engine.Close(); err != nil {
 			t.Error(err)
 		}
 	})

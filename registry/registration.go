@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 
 	"github.com/muster-mqtt/muster"
@@ -23,8 +24,12 @@ func (s *Store) RegisterCertificate(ctx context.Context, r CertificateRegistrati
 		if err := require(t, KindAccount, c.Account); err != nil {
 			return err
 		}
-		if err := checkFree(t, c); err != nil {
+		found, err := exists(t, KindCert, docID(KindCert, c.Account, c.ID))
+		if err != nil {
 			return err
+		}
+		if found {
+			return &muster.ExistsError{Resource: "cert/" + c.ID}
 		}
 		if c.AuthorityID != "" { // it was read outside this transaction
 			a, _, err := read[muster.Authority](t, KindAuthority, docID(KindAuthority, c.Account, c.AuthorityID))
@@ -38,7 +43,11 @@ func (s *Store) RegisterCertificate(ctx context.Context, r CertificateRegistrati
 		if err := dropTombstone(t, c.Account, c.ID); err != nil {
 			return err
 		}
-		return t.put(0, &c)
+		err = t.put(0, &c)
+		if errors.Is(err, muster.ErrExists) { // this account's is free: it is IndexDefault
+			return &muster.ExistsError{Resource: "cert/" + c.ID, Foreign: true}
+		}
+		return err
 	})
 	if err != nil {
 		return muster.Certificate{}, err
@@ -167,24 +176,6 @@ func checkSigner(a muster.Authority) error {
 	}
 	if a.Status != muster.Active {
 		return fmt.Errorf("authority %s: it is %s, set it ACTIVE first: %w", a.ID, a.Status, muster.ErrState)
-	}
-	return nil
-}
-
-// checkFree refuses a certificate that the account has, or that another has
-// where only one may.
-func checkFree(r Reader, c muster.Certificate) error {
-	others, err := all[muster.Certificate](r, KindCert, Query{Prefix: []byte(c.ID + "/")})
-	if err != nil {
-		return err
-	}
-	for _, other := range others {
-		if other.Account == c.Account {
-			return &muster.ExistsError{Resource: "cert/" + c.ID}
-		}
-		if other.Mode == muster.ModeDefault && c.Mode == muster.ModeDefault {
-			return &muster.ExistsError{Resource: "cert/" + c.ID, Foreign: true}
-		}
 	}
 	return nil
 }

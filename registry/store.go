@@ -39,6 +39,7 @@ type Store struct {
 	accounts    *cache[[]muster.Account] // one value, under ""
 	keys        *cache[muster.AccessKey]
 	authorities *cache[muster.Authority]
+	enrollers   *cache[enroller] // by ID and version
 	subjects    *cache[[]muster.Authority]
 	issuers     *cache[muster.Issuer]
 	holders     *cache[holders] // by fingerprint
@@ -73,6 +74,7 @@ func New(c Config) (*Store, error) {
 		accounts:    newCache[[]muster.Account](1),
 		keys:        newCache[muster.AccessKey](c.CacheSize),
 		authorities: newCache[muster.Authority](c.CacheSize),
+		enrollers:   newCache[enroller](c.CacheSize),
 		subjects:    newCache[[]muster.Authority](c.CacheSize),
 		issuers:     newCache[muster.Issuer](c.CacheSize),
 		holders:     newCache[holders](c.CacheSize),

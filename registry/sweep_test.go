@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509/pkix"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -50,31 +51,44 @@ func TestPendingCount(t *testing.T) {
 	}
 }
 
-// However the first count falls among registrations, none is lost or doubled.
+// dawdling lets others run between the commit of an update and its return.
+type dawdling struct{ registry.Engine }
+
+func (d dawdling) Update(ctx context.Context, fn func(registry.Tx) error) error {
+	err := d.Engine.Update(ctx, fn)
+	for range 100 {
+		runtime.Gosched()
+	}
+	return err
+}
+
+// However the first count falls among registrations, a registration is counted
+// once: by the count or by its own update, never by both.
 func TestPendingCountRace(t *testing.T) {
 	f := newFixture(t)
 	ca := f.mint("Race")
 	a := f.authority(ca)
-	const n = 64
-	pems := make([]string, n)
-	for i := range pems {
-		pems[i] = f.leaf(ca, fmt.Sprint("device-", i))
-	}
-	var wg sync.WaitGroup
-	for i, text := range pems {
-		wg.Go(func() {
-			if _, err := f.Enrol(t.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: text}); err != nil {
-				t.Error(err)
-			}
-			if i == n/2 {
-				if _, err := f.PendingCount(t.Context(), account, a.ID); err != nil {
+	const rounds, devices = 20, 8
+	for round := range rounds {
+		s, err := registry.New(registry.Config{Engine: dawdling{f.engine}}) // nothing is counted yet
+		f.ok(err)
+		var wg sync.WaitGroup
+		for i := range devices {
+			text := f.leaf(ca, fmt.Sprint("device-", i))
+			wg.Go(func() {
+				if _, err := s.Enrol(t.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: text}); err != nil {
 					t.Error(err)
 				}
-			}
-		})
+				if _, err := s.PendingCount(t.Context(), account, a.ID); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if got, want := must(s.PendingCount(t.Context(), account, a.ID))(f), (round+1)*devices; got != want {
+			t.Fatalf("%d pending, want %d", got, want)
+		}
 	}
-	wg.Wait()
-	f.pendingCount(account, a.ID, n)
 }
 
 func TestSweepPending(t *testing.T) {

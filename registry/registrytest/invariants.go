@@ -101,7 +101,7 @@ func (c *checker) indexes(k registry.Kind) {
 		}
 	}
 	for _, index := range []string{
-		registry.IndexEndpoint, registry.IndexOwner, registry.IndexAuthority, registry.IndexStatus, registry.IndexThing,
+		registry.IndexEndpoint, registry.IndexDefault, registry.IndexOwner, registry.IndexAuthority, registry.IndexStatus, registry.IndexThing,
 		registry.IndexPolicy, registry.IndexSubject, registry.IndexTemplate, registry.IndexExpiry,
 	} {
 		if n := len(c.list(k, index, nil)); n != held[index] {
