@@ -82,6 +82,18 @@ func Mend(r muster.Reason, f Facts) string {
 		return "make the responder answer, or relax the tag muster:ocsp of the authority"
 	case muster.ReasonPolicyDenied:
 		return fmt.Sprintf("attach a policy that allows what the detail names: aws iot attach-policy --policy-name NAME --target arn:aws:iot:REGION:%s:cert/%s", f.Account, id)
+	case muster.ReasonNoCertificate:
+		return "let the device present its certificate in the TLS handshake"
+	case muster.ReasonHandshakeFailed:
+		return "compare what both sides speak: TLS 1.2 or newer, and a root by which the device trusts this server"
+	case muster.ReasonHandshakeTimeout:
+		return "find out what delays the device or its network, or raise the time it has"
+	case muster.ReasonConnectInvalid:
+		return "let the device begin with a CONNECT packet of MQTT 3.1.1 or 5 that keeps to the standard"
+	case muster.ReasonTooManyConnections:
+		return "raise the limit that the log names, or find out who connects so often"
+	case muster.ReasonShutdown:
+		return "nothing: the device may connect again when the server is back"
 	case muster.ReasonFirstConnection:
 		return "nothing: the device was provisioned and may connect again; mqtt.first_connection: admit would have let it in at once"
 	case muster.ReasonInternalError:

@@ -237,6 +237,9 @@ func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
 	if err != nil {
 		return g.failed(&own, err).Decision
 	}
+	if own.Account != c.Account && c.Account != "" {
+		return Decision{Reason: muster.ReasonTransferred, Rule: 4, Detail: "the certificate belongs to another account now"}
+	}
 	f.OCSP.Answer, f.OCSP.Detail = c.Facts.OCSP.Answer, c.Facts.OCSP.Detail
 	return Decide(f)
 }

@@ -164,15 +164,19 @@ func resolveAccount(sni string, accounts []muster.Account, records []muster.Cert
 			}
 		}
 	}
-	held := map[muster.Mode][]string{}
+	recorded, buried := map[muster.Mode][]string{}, map[muster.Mode][]string{}
 	for _, r := range records {
-		held[r.Mode] = append(held[r.Mode], r.Account)
+		recorded[r.Mode] = append(recorded[r.Mode], r.Account)
 	}
 	for _, t := range tombstones {
-		held[t.Mode] = append(held[t.Mode], t.Account)
+		buried[t.Mode] = append(buried[t.Mode], t.Account)
 	}
-	if only := distinct(held[muster.ModeDefault]); len(only) > 0 {
-		return only[0], nil, nil
+	// A transferred certificate has a record where it went and a tombstone where
+	// it came from.
+	for _, held := range []map[muster.Mode][]string{recorded, buried} {
+		if only := held[muster.ModeDefault]; len(only) > 0 {
+			return slices.Min(only), nil, nil
+		}
 	}
 	authorities, err := signers()
 	if err != nil {
@@ -187,7 +191,7 @@ func resolveAccount(sni string, accounts []muster.Account, records []muster.Cert
 	if only := distinct(signed[muster.ModeDefault]); len(only) == 1 {
 		return only[0], nil, nil
 	}
-	all := distinct(slices.Concat(held[muster.ModeSNIOnly], signed[muster.ModeSNIOnly], signed[muster.ModeDefault]))
+	all := distinct(slices.Concat(recorded[muster.ModeSNIOnly], buried[muster.ModeSNIOnly], signed[muster.ModeSNIOnly], signed[muster.ModeDefault]))
 	switch len(all) {
 	case 0:
 		return "", nil, nil
