@@ -22,11 +22,11 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
 	defer h.guard("OnACLCheck", func() { ok = false })
 	s := sessionOf(cl)
 	switch {
-	case s == nil:
+	case s == nil || s.barred.Load():
 		return false
 	case write:
 		return topic == "" || s.mayPublish(topic, false)
-	case strings.ContainsAny(topic, "+#") || strings.HasPrefix(topic, mqtt.SharePrefix+"/"):
+	case strings.ContainsAny(topic, "+#") || mqtt.IsSharedFilter(topic):
 		return true
 	}
 	return s.allowed(policy.Receive, topic)
@@ -123,7 +123,7 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (out packets.Packet
 	}
 	// mochi would answer QoS 2 with a PUBACK, and 3.1.1 has no code to say no.
 	if s != nil {
-		s.close(packets.ErrNotAuthorized)
+		s.expel(packets.ErrNotAuthorized)
 	}
 	return pk, packets.ErrRejectPacket
 }
@@ -135,7 +135,7 @@ func (h *Hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	defer h.guard("OnPublishDropped", func() {})
 	h.observer.Dropped()
 	if s := sessionOf(cl); s != nil && pk.FixedHeader.Qos > 0 {
-		go s.close(packets.ErrQuotaExceeded) // a write to one that does not read
+		s.overflow("its queue of messages is full")
 	}
 }
 
@@ -150,8 +150,8 @@ func (h *Hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) 
 		cl.State.Inflight.Len() < int(h.server.Options.Capabilities.MaximumInflight) {
 		return
 	}
-	if s := sessionOf(cl); s != nil && !cl.Closed() {
-		go s.close(packets.ErrQuotaExceeded)
+	if s := sessionOf(cl); s != nil && !cl.Closed() && s.overflow("it does not acknowledge what it gets") {
+		h.observer.Dropped()
 	}
 }
 

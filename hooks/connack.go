@@ -17,6 +17,7 @@ var (
 	unavailable   = connack{packets.ErrServerUnavailable, packets.Err3ServerUnavailable}
 	busy          = connack{packets.ErrServerBusy, packets.Err3ServerUnavailable}
 	rateExceeded  = connack{packets.ErrConnectionRateExceeded, packets.Err3ServerUnavailable}
+	violation     = connack{packets.ErrProtocolViolation, packets.Err3NotAuthorized}
 )
 
 // connackOf returns the codes for a reason. What is not listed is not
@@ -31,6 +32,8 @@ func connackOf(r muster.Reason) connack {
 		return busy
 	case muster.ReasonTooManyConnections:
 		return rateExceeded
+	case muster.ReasonConnectInvalid:
+		return violation
 	}
 	return notAuthorized
 }

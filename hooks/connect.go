@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -96,7 +97,12 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 		return admission.Decision{Reason: muster.ReasonPolicyDenied,
 			Detail: fmt.Sprintf("no policy of the certificate allows iot:Connect as client %q", cl.ID)}, false
 	}
-	if w := cl.Properties.Will; w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
+	w := cl.Properties.Will
+	if w.Flag != 0 && strings.ContainsAny(w.TopicName, "+#") { // mochi checks that of publishes alone
+		return admission.Decision{Reason: muster.ReasonConnectInvalid,
+			Detail: fmt.Sprintf("the will's topic %q has a wildcard", w.TopicName)}, false
+	}
+	if w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
 		return admission.Decision{Reason: muster.ReasonPolicyDenied,
 			Detail: fmt.Sprintf("no policy of the certificate allows the will on %q", w.TopicName)}, false
 	}
@@ -108,7 +114,8 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	s.unlock = unlock
 	if old, ok := h.server.Clients.Get(cl.ID); ok && old.Net.Conn != nil {
 		// mochi writes a DISCONNECT to it from our goroutine.
-		_ = old.Net.Conn.SetWriteDeadline(time.Now().Add(kickTimeout))
+		stop := cutAfter(kickTimeout, old.Net.Conn)
+		s.unlock = func() { stop(); unlock() }
 	}
 	return admission.Decision{}, true
 }

@@ -127,7 +127,8 @@ func (h *Hook) ID() string { return "muster" }
 func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
-		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnPacketEncode, mqtt.OnWill,
+		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish,
+		mqtt.OnPacketEncode, mqtt.OnWill, mqtt.OnDisconnect,
 	}, b) >= 0
 }
 
@@ -155,6 +156,17 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 		}
 	}
 	return pk
+}
+
+// OnDisconnect runs just before mochi removes a client that has gone. Only who
+// drives the connection can tell when that is done.
+func (h *Hook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
+	defer h.guard("OnDisconnect", func() {})
+	if s := sessionOf(cl); s != nil {
+		if _, driven := s.transport.(Connection); driven {
+			s.holdID()
+		}
+	}
 }
 
 type unobserved struct{}

@@ -26,7 +26,11 @@ type Session struct {
 	candidate *admission.Candidate
 	transport net.Conn
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
-	unlock    func()                       // frees the client ID
+	barred    atomic.Bool                  // kicked: it may do nothing more while its connection ends
+	parting   atomic.Bool                  // its connection is being closed
+
+	unlock func() // frees the client ID; its connection's goroutine owns this and ending
+	ending bool   // the client ID was taken once more, to clean up
 
 	refreshing sync.Mutex // held while bound and watched are made anew
 	watched    []muster.ResourceKey
@@ -131,10 +135,9 @@ func (s *Session) unsubscribe(filter string) {
 // maySubscribe judges a filter: one of a shared subscription as what follows
 // the group's name (MQTT 5 §4.8.2).
 func (s *Session) maySubscribe(filter string) bool {
-	if group, ok := strings.CutPrefix(filter, mqtt.SharePrefix+"/"); ok {
-		if _, rest, ok := strings.Cut(group, "/"); ok {
-			filter = rest
-		}
+	if mqtt.IsSharedFilter(filter) { // in any case of its letters, as mochi takes it
+		_, group, _ := strings.Cut(filter, "/")
+		_, filter, _ = strings.Cut(group, "/")
 	}
 	return filter != "" && s.allowed(policy.Subscribe, filter)
 }
@@ -155,19 +158,44 @@ func (s *Session) mayPublish(topic string, retain bool) bool {
 // kickTimeout bounds what the farewell to a client that does not read may cost.
 const kickTimeout = time.Second
 
-// Kick closes the connection at once and does not wait for it. A client of MQTT 5 is told why; 3.1.1
-// has no packet for that.
+// Kick closes the connection at once and does not wait for it. A client of
+// MQTT 5 is told why; 3.1.1 has no packet for that.
 func (s *Session) Kick(r muster.Reason, detail string) {
+	if s.barred.Swap(true) {
+		return
+	}
 	s.hook.observer.Kicked(r)
 	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
 		Msg("connection closed")
-	farewell := packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)}
-	go s.close(farewell) // a peer that does not read must not hold up the next
+	s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)})
 }
 
+// overflow disconnects a subscriber that cannot keep up, and reports whether
+// this was the first time.
+func (s *Session) overflow(detail string) bool {
+	first := s.part(packets.ErrQuotaExceeded)
+	if first {
+		s.hook.log.Warn().Str("event", "overflow").Str("detail", detail).Str("certificate", s.candidate.ID).
+			Str("client", s.client.ID).Str("account", s.candidate.Account).Msg("slow subscriber disconnected")
+	}
+	return first
+}
+
+// part closes the connection on a goroutine of its own, for a peer that does
+// not read must not hold up the caller. It reports whether it was the first to.
+func (s *Session) part(c packets.Code) bool {
+	if s.parting.Swap(true) {
+		return false
+	}
+	go s.close(c)
+	return true
+}
+
+// close ends the connection, with a DISCONNECT in MQTT 5. A write deadline
+// could not bound that: mochi moves it with each packet that the peer sends.
 func (s *Session) close(c packets.Code) {
-	_ = s.client.Net.Conn.SetWriteDeadline(time.Now().Add(kickTimeout))
+	defer cutAfter(kickTimeout, s.transport)()
 	if s.client.Properties.ProtocolVersion == 5 {
 		_ = s.hook.server.DisconnectClient(s.client, c) // the answer is the code itself
 		return
@@ -175,15 +203,32 @@ func (s *Session) close(c packets.Code) {
 	s.client.Stop(c)
 }
 
+// cutAfter closes a connection when the time is up, unless what it returns is
+// called before.
+func cutAfter(d time.Duration, c net.Conn) (stop func()) {
+	cut := time.AfterFunc(d, func() { _ = c.Close() })
+	return func() { cut.Stop() }
+}
+
+// expel closes the connection from its own goroutine, where MQTT has no other
+// answer. mochi takes a client that was closed there for one that has said
+// goodbye and would forget its will [MQTT-3.1.2-8].
+func (s *Session) expel(c packets.Code) {
+	s.close(c)
+	s.publishWill()
+	atomic.StoreUint32(&s.client.Properties.Will.Flag, 0)
+}
+
 // End is called by whoever drives the connection when EstablishConnection has
 // returned or panicked. If mochi broke off before it had cleaned up, the rest
 // is done here: the will goes out, the session ends.
 func (s *Session) End(panicked bool) {
-	defer s.unlock()
-	if current, ok := s.hook.server.Clients.Get(s.client.ID); !ok || current != s.client {
+	defer func() { s.unlock() }() // the one that holdID may set
+	if !s.current() || !panicked && !s.transient() {
 		return
 	}
-	if !panicked && !s.transient() {
+	s.holdID()
+	if !s.current() {
 		return
 	}
 	if panicked {
@@ -193,6 +238,29 @@ func (s *Session) End(panicked bool) {
 	s.client.ClearInflights()
 	s.hook.server.UnsubscribeClient(s.client)
 	s.hook.server.Clients.Delete(s.client.ID)
+}
+
+// current reports whether the client ID still stands for this session.
+func (s *Session) current() bool {
+	c, ok := s.hook.server.Clients.Get(s.client.ID)
+	return ok && c == s.client
+}
+
+// holdID takes the client ID once more, until End. mochi asks whether a client
+// was taken over and then removes it by its ID: without the lock that could be
+// the one that took over in between, whom nobody would find any more.
+func (s *Session) holdID() {
+	if s.ending {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	unlock, err := s.hook.ids.lock(ctx, s.client.ID)
+	if err != nil {
+		s.hook.log.Warn().Str("client", s.client.ID).Msg("a client is removed while others take over its ID")
+		return
+	}
+	s.ending, s.unlock = true, unlock
 }
 
 // transient reports whether the session ends with its connection.
