@@ -227,8 +227,8 @@ func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
 	return server.EstablishConnection(listenerID, c)
 }
 
-// drain tells every client that the server stops and waits for the
-// connections to end, then for the servers of the accounts.
+// drain tells every client that the server stops, waits for the connections to
+// end, cuts off those that do not, and stops the servers of the accounts.
 func (b *Broker) drain() error {
 	for _, c := range b.live.close() {
 		c.shutdown()
@@ -238,12 +238,26 @@ func (b *Broker) drain() error {
 		b.conns.Wait()
 		close(ended)
 	}()
-	select {
-	case <-ended:
-	case <-time.After(drainTimeout):
-		b.log.Warn().Msg("connections did not end in time and are cut off")
+	if !within(ended, drainTimeout) {
+		left := b.live.all()
+		b.log.Warn().Int("connections", len(left)).Msg("connections did not end in time and are cut off")
+		for _, c := range left {
+			_ = c.NetConn().Close()
+		}
+		if !within(ended, drainTimeout) { // mochi's Close would wait for them without end
+			return fmt.Errorf("stopping: %d connections did not end", len(b.live.all()))
+		}
 	}
 	return b.servers.close()
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-done:
+		return true
+	case <-time.After(d):
+		return false
+	}
 }
 
 type unobserved struct{}
