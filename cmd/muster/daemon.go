@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -128,9 +130,9 @@ func (d *daemon) run(ctx context.Context, l *listeners) error {
 	if err == nil {
 		front.Go(func() error { return d.follow(ctx, seq) })
 		front.Go(func() error { return d.broker.Serve(ctx, l.mqtt) })
-		front.Go(func() error { return serveHTTP(ctx, d.api, l.api) })
-		front.Go(func() error { return serveHTTP(ctx, d.probes(), l.http) })
-		front.Go(func() error { return serveHTTP(ctx, d.admin.Handler(), l.admin) })
+		front.Go(func() error { return d.serveHTTP(ctx, d.api, l.api) })
+		front.Go(func() error { return d.serveHTTP(ctx, d.probes(), l.http) })
+		front.Go(func() error { return d.serveHTTP(ctx, d.admin.Handler(), l.admin) })
 		err = front.Wait()
 	}
 	endFoundation()
@@ -165,10 +167,12 @@ const (
 )
 
 // serveHTTP serves l until ctx ends, and lets requests under way finish.
-func serveHTTP(ctx context.Context, h http.Handler, l net.Listener) error {
+func (d *daemon) serveHTTP(ctx context.Context, h http.Handler, l net.Listener) error {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: 2 * bodyTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10, ErrorLog: nil,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		// What strangers get wrong is no news: TLS handshakes of port scanners.
+		ErrorLog:    stdlog.New(debugWriter{d.log}, "", 0),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	stopped := make(chan error, 1)
@@ -182,6 +186,14 @@ func serveHTTP(ctx context.Context, h http.Handler, l net.Listener) error {
 		return err // ended by itself
 	}
 	return <-stopped
+}
+
+// debugWriter logs what net/http has to say.
+type debugWriter struct{ log zerolog.Logger }
+
+func (w debugWriter) Write(p []byte) (int, error) {
+	w.log.Debug().Msg(strings.TrimSpace(string(p)))
+	return len(p), nil
 }
 
 // probes serves metrics and health, for machines on a trusted network.
