@@ -187,6 +187,9 @@ func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote strin
 type Outcome struct {
 	Decision
 	Enrolled bool // the record was written by this connect
+	// EnrolTook is how long rendering and writing took, its sync to disk
+	// included; 0 when the rules did not ask for it.
+	EnrolTook time.Duration
 	// Repeated says that the record was there, pending, before this connect.
 	Repeated bool
 	Record   muster.Certificate // zero when there is none
@@ -208,7 +211,9 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	f, d, err := judge("")
 	out := Outcome{Repeated: f.Record.Status == muster.PendingActivation}
 	if err == nil && d.Verdict == Register {
+		start := time.Now()
 		out.Record, err = g.enrol(ctx, c, f)
+		out.EnrolTook = time.Since(start)
 		switch {
 		case err == nil:
 			out.Enrolled = true

@@ -40,8 +40,10 @@ type Observer interface {
 	Judged(out admission.Outcome, took time.Duration)
 	Connected(out admission.Outcome)
 	Refused(reason muster.Reason)
-	Kicked(reason muster.Reason) // a live session was closed for it
-	Dropped()                    // a message that did not fit into a subscriber's queue
+	// Kicked tells that a live session was closed for a reason, and how long
+	// after that was known.
+	Kicked(reason muster.Reason, took time.Duration)
+	Dropped() // a message that did not fit into a subscriber's queue
 }
 
 // Refusals says how a refused client is told.
@@ -174,5 +176,5 @@ type unobserved struct{}
 func (unobserved) Judged(admission.Outcome, time.Duration) {}
 func (unobserved) Connected(admission.Outcome)             {}
 func (unobserved) Refused(muster.Reason)                   {}
-func (unobserved) Kicked(muster.Reason)                    {}
+func (unobserved) Kicked(muster.Reason, time.Duration)     {}
 func (unobserved) Dropped()                                {}

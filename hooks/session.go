@@ -164,17 +164,19 @@ func (s *Session) Kick(r muster.Reason, detail string) {
 	if s.barred.Swap(true) {
 		return
 	}
-	s.hook.observer.Kicked(r)
+	start := time.Now()
 	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
 		Msg("connection closed")
-	s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)})
+	s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)}, func() {
+		s.hook.observer.Kicked(r, time.Since(start))
+	})
 }
 
 // overflow disconnects a subscriber that cannot keep up, and reports whether
 // this was the first time.
 func (s *Session) overflow(detail string) bool {
-	first := s.part(packets.ErrQuotaExceeded)
+	first := s.part(packets.ErrQuotaExceeded, func() {})
 	if first {
 		s.hook.log.Warn().Str("event", "overflow").Str("detail", detail).Str("certificate", s.candidate.ID).
 			Str("client", s.client.ID).Str("account", s.candidate.Account).Msg("slow subscriber disconnected")
@@ -183,12 +185,16 @@ func (s *Session) overflow(detail string) bool {
 }
 
 // part closes the connection on a goroutine of its own, for a peer that does
-// not read must not hold up the caller. It reports whether it was the first to.
-func (s *Session) part(c packets.Code) bool {
+// not read must not hold up the caller, and then calls closed. It reports
+// whether it was the first to.
+func (s *Session) part(c packets.Code, closed func()) bool {
 	if s.parting.Swap(true) {
 		return false
 	}
-	go s.close(c)
+	go func() {
+		s.close(c)
+		closed()
+	}()
 	return true
 }
 

@@ -35,6 +35,9 @@ type hookObserver struct{ m *metrics.Metrics }
 
 func (o hookObserver) Judged(out admission.Outcome, took time.Duration) {
 	o.m.Stage(metrics.StageConnect, took)
+	if out.EnrolTook > 0 {
+		o.m.Stage(metrics.StageEnrol, out.EnrolTook)
+	}
 	if !out.Enrolled {
 		return
 	}
@@ -57,8 +60,13 @@ func (o hookObserver) Connected(out admission.Outcome) {
 }
 
 func (o hookObserver) Refused(r muster.Reason) { o.m.Refused(r) }
-func (o hookObserver) Kicked(r muster.Reason)  { o.m.Kicked(r) }
-func (o hookObserver) Dropped()                { o.m.MessageDropped() }
+
+func (o hookObserver) Kicked(r muster.Reason, took time.Duration) {
+	o.m.Kicked(r)
+	o.m.RevocationKick(took)
+}
+
+func (o hookObserver) Dropped() { o.m.MessageDropped() }
 
 // askedOCSP counts the answers that came from a responder.
 func (d *daemon) askedOCSP(a ocsp.Answer) {
