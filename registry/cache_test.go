@@ -95,6 +95,7 @@ func TestCacheDropsLateFill(t *testing.T) {
 		must(f.UpdateCertificateStatus(t.Context(), account, c.ID, was))(f)
 		// A write to the fingerprint empties its cache without a change of status.
 		f.ok(f.touch(c.ID))
+		must(f.Accounts(t.Context()))(f) // in the cache, so that the next view reads the certificate
 		at := e.set(&e.onView)
 		early := make(chan muster.Status, 1)
 		go func() {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,16 +36,53 @@ func (s *Store) Find(ctx context.Context, id string) ([]muster.Certificate, []mu
 // find returns what others read too.
 func (s *Store) find(ctx context.Context, id string) (holders, error) {
 	return s.holders.load(id, func() (h holders, err error) {
-		q := Query{Prefix: []byte(id + "/")}
+		accounts, err := s.sharedAccounts(ctx)
+		if err != nil {
+			return h, err
+		}
 		err = s.engine.View(ctx, func(r Reader) (err error) {
-			if h.certificates, err = all[muster.Certificate](r, KindCert, q); err != nil {
-				return err
+			if len(accounts) > fewAccounts {
+				h, err = listHolders(r, id)
+			} else {
+				h, err = getHolders(r, accounts, id)
 			}
-			h.tombstones, err = all[muster.Tombstone](r, KindTombstone, q)
 			return err
 		})
 		return h, err
 	})
+}
+
+// fewAccounts is how many accounts are asked one by one: that many documents
+// are read faster than one list is begun.
+const fewAccounts = 8
+
+func getHolders(r Reader, accounts []muster.Account, id string) (h holders, err error) {
+	for _, a := range accounts {
+		if h.certificates, err = appendFound(h.certificates, r, KindCert, docID(KindCert, a.ID, id)); err != nil {
+			return h, err
+		}
+		if h.tombstones, err = appendFound(h.tombstones, r, KindTombstone, docID(KindTombstone, a.ID, id)); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+func appendFound[T any](found []T, r Reader, k Kind, id string) ([]T, error) {
+	v, _, err := read[T](r, k, id)
+	if errors.Is(err, muster.ErrNotFound) {
+		return found, nil
+	}
+	return append(found, v), err
+}
+
+func listHolders(r Reader, id string) (h holders, err error) {
+	q := Query{Prefix: []byte(id + "/")}
+	if h.certificates, err = all[muster.Certificate](r, KindCert, q); err != nil {
+		return h, err
+	}
+	h.tombstones, err = all[muster.Tombstone](r, KindTombstone, q)
+	return h, err
 }
 
 func unshared(c muster.Certificate) muster.Certificate {

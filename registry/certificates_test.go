@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -208,8 +209,20 @@ func pages(f *fixture, list func(registry.Page) ([]muster.Certificate, registry.
 	}
 }
 
+// With few accounts each is asked, with many they are listed.
 func TestFindSpansAccounts(t *testing.T) {
-	f := newFixture(t)
+	for _, more := range []int{0, 20} {
+		f := newFixture(t)
+		for i := range more {
+			f.ok(f.CreateAccount(t.Context(), muster.Account{ID: fmt.Sprintf("%012d", i)}))
+		}
+		f.findSpansAccounts()
+	}
+}
+
+func (f *fixture) findSpansAccounts() {
+	t := f.T
+	t.Helper()
 	pem := f.leaf(f.mint("Loose"), "device")
 	var id string
 	for _, owner := range []string{account, account2} {
