@@ -150,12 +150,17 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 }
 
 // OnPacketEncode lets the next connection with the client ID go on: once the
-// CONNACK is written the client stands in mochi's map.
+// CONNACK is written the client stands in mochi's map. And it keeps back the
+// DISCONNECT that mochi would send to clients of MQTT 3.1.1, where only they
+// send it (§3.14): a type that mochi cannot encode is not written.
 func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	if pk.FixedHeader.Type == packets.Connack {
+	switch {
+	case pk.FixedHeader.Type == packets.Connack:
 		if s := sessionOf(cl); s != nil {
 			s.unlock()
 		}
+	case pk.FixedHeader.Type == packets.Disconnect && cl.Properties.ProtocolVersion < 5:
+		pk.FixedHeader.Type = packets.Reserved
 	}
 	return pk
 }
