@@ -48,15 +48,21 @@ type fixture struct {
 	answers map[string]admission.Answer // of OCSP, by fingerprint
 }
 
+// options change what a fixture is made of; nil changes nothing.
 type options struct {
-	broker func(*broker.Config)
-	hook   func(*hooks.Config)
+	engine   registry.Engine
+	gate     func(*admission.Config)
+	broker   func(*broker.Config)
+	hook     func(*hooks.Config)
+	listener func(net.Listener) net.Listener
 }
 
 func newFixture(t testing.TB, o options) *fixture {
 	t.Helper()
 	f := &fixture{t: t, seen: newObserver(), answers: map[string]admission.Answer{}, roots: x509.NewCertPool()}
-	f.engine = memory.New()
+	if f.engine = o.engine; f.engine == nil {
+		f.engine = memory.New()
+	}
 	sealer, err := registry.NewSealer(make([]byte, 32))
 	must(t, err)
 	f.store, err = registry.New(registry.Config{Engine: f.engine, Sealer: sealer})
@@ -65,9 +71,25 @@ func newFixture(t testing.TB, o options) *fixture {
 	must(t, f.store.CreateAccount(ctx, muster.Account{ID: account, Endpoint: "localhost"}))
 	must(t, f.store.CreateAccount(ctx, muster.Account{ID: otherAccount, Endpoint: otherEndpoint}))
 	f.memory = admission.NewMemory(f.store, zerolog.Nop())
-	f.gate, err = admission.New(admission.Config{Registry: f.store, Ask: f.answer, Memory: f.memory})
+	g := admission.Config{Registry: f.store, Ask: f.answer, Memory: f.memory}
+	if o.gate != nil {
+		o.gate(&g)
+	}
+	f.gate, err = admission.New(g)
 	must(t, err)
+	f.broker, err = broker.New(f.brokerConfig(o))
+	must(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	f.address = l.Addr().String()
+	if o.listener != nil {
+		l = o.listener(l)
+	}
+	f.serve(l)
+	return f
+}
 
+func (f *fixture) brokerConfig(o options) broker.Config {
 	policies := hooks.NewPolicies()
 	c := broker.Config{
 		Gate: f.gate, TLS: f.serverTLS(), Observer: f.seen,
@@ -82,13 +104,7 @@ func newFixture(t testing.TB, o options) *fixture {
 	if o.broker != nil {
 		o.broker(&c)
 	}
-	f.broker, err = broker.New(c)
-	must(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	f.address = l.Addr().String()
-	f.serve(l)
-	return f
+	return c
 }
 
 // serve runs the broker until the test ends, and then checks the registry.
