@@ -16,8 +16,9 @@ import (
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 
-// CreateAccount adds an account. Its Endpoint, unless empty, is a host name
-// that no other account has, whatever the case.
+// CreateAccount adds an account; Created is set here and the registration code
+// made later. Its Endpoint, unless empty, is a host name that no other account
+// has, whatever the case.
 func (s *Store) CreateAccount(ctx context.Context, a muster.Account) error {
 	if !muster.ValidAccountID(a.ID) {
 		return fmt.Errorf("account %q: want 12 digits: %w", a.ID, muster.ErrInvalid)
@@ -25,9 +26,7 @@ func (s *Store) CreateAccount(ctx context.Context, a muster.Account) error {
 	if a.Endpoint != "" && (len(a.Endpoint) > 253 || !hostName.MatchString(a.Endpoint)) {
 		return fmt.Errorf("account %s: endpoint %q is no host name: %w", a.ID, a.Endpoint, muster.ErrInvalid)
 	}
-	if a.Created.IsZero() {
-		a.Created = s.now()
-	}
+	a.Created, a.RegistrationCode = s.now(), ""
 	return s.update(ctx, func(t *tx) error {
 		found, err := exists(t, KindAccount, a.ID)
 		if err != nil {

@@ -46,24 +46,19 @@ func TestRegisterAuthority(t *testing.T) {
 	f.step()
 }
 
-// Every way to get it wrong, and the error that says so.
-func TestRegisterAuthorityRefusals(t *testing.T) {
-	f := newFixture(t)
-	ca := f.mint("Good")
-	device := f.leaf(ca, "device")
+type badRegistration struct {
+	name string
+	edit func(*registry.AuthorityRegistration)
+	want error
+	text string // of the error
+}
+
+func badAuthorities(f *fixture, ca *mint.Authority, device string) []badRegistration {
 	edited := func(edit func(*x509.Certificate)) *mint.Authority {
-		t.Helper()
 		leaf := must(mint.SelfSigned(mint.Request{Subject: pkix.Name{CommonName: "Odd"}, Edit: edit}))(f)
 		return &mint.Authority{Cert: leaf.Cert, Key: leaf.Key}
 	}
-	must(f.CreateTemplate(t.Context(), muster.Template{Account: account, Name: "fleet", RoleARN: role, Enabled: true}, jitp))(f)
-	good := f.registration(account, ca)
-	tests := []struct {
-		name string
-		edit func(*registry.AuthorityRegistration)
-		want error
-		text string
-	}{
+	return []badRegistration{
 		{"no PEM", func(r *registry.AuthorityRegistration) { r.PEM = "" }, muster.ErrInvalid, "PEM"},
 		{"too long", func(r *registry.AuthorityRegistration) { r.PEM += strings.Repeat("\n", 65536) }, muster.ErrInvalid, "65536"},
 		{"not PEM", func(r *registry.AuthorityRegistration) { r.PEM = "hello" }, muster.ErrCertificate, "0 PEM blocks"},
@@ -86,6 +81,11 @@ func TestRegisterAuthorityRefusals(t *testing.T) {
 		{"not yet valid", func(r *registry.AuthorityRegistration) {
 			*r = f.registration(account, edited(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }))
 		}, muster.ErrCertificate, "not valid before"},
+	}
+}
+
+func badVerifications(f *fixture, ca *mint.Authority, device string) []badRegistration {
+	return []badRegistration{
 		{"no verification", func(r *registry.AuthorityRegistration) { r.VerificationPEM = "" }, muster.ErrInvalid, "verification"},
 		{"verification in SNI_ONLY", func(r *registry.AuthorityRegistration) { r.Mode = muster.ModeSNIOnly }, muster.ErrInvalid, "SNI_ONLY"},
 		{"unknown mode", func(r *registry.AuthorityRegistration) { r.Mode = "sni_only" }, muster.ErrInvalid, "mode"},
@@ -97,7 +97,7 @@ func TestRegisterAuthorityRefusals(t *testing.T) {
 		}, muster.ErrCertificate, "not signed by"},
 		{"expired verification", func(r *registry.AuthorityRegistration) {
 			leaf := must(ca.Issue(mint.Request{
-				Subject:   pkix.Name{CommonName: must(f.RegistrationCode(t.Context(), account))(f)},
+				Subject:   pkix.Name{CommonName: must(f.RegistrationCode(f.Context(), account))(f)},
 				NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
 			}))(f)
 			r.VerificationPEM = string(leaf.CertPEM())
@@ -106,6 +106,11 @@ func TestRegisterAuthorityRefusals(t *testing.T) {
 		{"another account's code", func(r *registry.AuthorityRegistration) {
 			r.VerificationPEM = f.registration(account2, ca).VerificationPEM
 		}, muster.ErrRegistrationCode, ""},
+	}
+}
+
+func badSettings() []badRegistration {
+	return []badRegistration{
 		{"unknown account", func(r *registry.AuthorityRegistration) { r.Account = "000000000000" }, muster.ErrNotFound, "account"},
 		{"template by name and body", func(r *registry.AuthorityRegistration) {
 			r.Registration = muster.Registrar{TemplateName: "t", TemplateBody: jitp, RoleARN: role}
@@ -132,11 +137,19 @@ func TestRegisterAuthorityRefusals(t *testing.T) {
 			r.Tags = []muster.Tag{{Key: "a"}, {Key: "a"}}
 		}, muster.ErrInvalid, "twice"},
 	}
-	before := f.seq()
-	for _, test := range tests {
+}
+
+// Every way to get it wrong, and the error that says so.
+func TestRegisterAuthorityRefusals(t *testing.T) {
+	f := newFixture(t)
+	ca := f.mint("Good")
+	device := f.leaf(ca, "device")
+	must(f.CreateTemplate(t.Context(), muster.Template{Account: account, Name: "fleet", RoleARN: role, Enabled: true}, jitp))(f)
+	good := f.registration(account, ca)
+	for _, test := range slices.Concat(badAuthorities(f, ca, device), badVerifications(f, ca, device), badSettings()) {
 		r := good
 		test.edit(&r)
-		before = max(before, f.seq()) // an edit may have made the account's code
+		before := f.seq() // after the edit, for it may have made the account's code
 		_, err := f.RegisterAuthority(t.Context(), r)
 		f.is(test.name, err, test.want)
 		if err == nil || !strings.Contains(err.Error(), test.text) {

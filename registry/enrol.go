@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/muster-mqtt/muster"
 )
+
+// maxFailure bounds ProvisioningFailure, in bytes.
+const maxFailure = 1024
 
 // enrolment is an Enrolment with all that its transaction must not make itself.
 type enrolment struct {
@@ -196,11 +200,20 @@ func (e *enrolment) run(t *tx, c *certificateTx) error {
 		}
 		failure = reason
 	}
+	failure = clip(failure)
 	if c.version != 0 && c.ProvisioningFailure == failure {
 		return nil
 	}
 	c.ProvisioningFailure = failure
 	return t.putCertificate(c)
+}
+
+// clip bounds a reason: it may quote what a device put into its certificate.
+func clip(reason string) string {
+	if len(reason) > maxFailure {
+		reason = reason[:maxFailure-3] + "..."
+	}
+	return strings.ToValidUTF8(reason, "")
 }
 
 // plan is what a registration is going to write beside the certificate.

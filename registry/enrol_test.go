@@ -121,6 +121,45 @@ func TestEnrolNotAllowed(t *testing.T) {
 	f.step()
 }
 
+type failingTemplate struct {
+	name string
+	e    muster.Enrolment
+	text string // of the failure
+}
+
+func failingTemplates(f *fixture) []failingTemplate {
+	tooMany := thingNamed("crowded")
+	for i := range 11 {
+		name := fmt.Sprint("many-", i)
+		f.policy(name)
+		tooMany.Policies = append(tooMany.Policies, muster.RegistrationGrant{Name: name})
+	}
+	with := func(thing string, g ...muster.RegistrationGrant) muster.Enrolment {
+		r := thingNamed(thing)
+		r.Policies = append([]muster.RegistrationGrant{{Name: "fine", Document: allowAll}}, g...)
+		return muster.Enrolment{Registration: r}
+	}
+	typed := func(kind string, groups ...string) muster.Enrolment {
+		e := with("typed")
+		e.Registration.Thing.Type, e.Registration.Thing.Groups = kind, groups
+		return e
+	}
+	denyAll := strings.Replace(allowAll, "Allow", "Deny", 1)
+	return []failingTemplate{
+		{"rendering failed", muster.Enrolment{Failure: "the certificate has no country"}, "no country"},
+		{"rendering failed at length", muster.Enrolment{Failure: "long: " + strings.Repeat("é", 5000)}, "long: é"},
+		{"no such type", typed("missing-type"), "missing-type"},
+		{"no such group", typed("", "missing-group"), "missing-group"},
+		{"no such policy", with("c", muster.RegistrationGrant{Name: "missing-policy"}), "missing-policy"},
+		{"another's thing", with("theirs"), "not taken over"},
+		{"another document", with("d", muster.RegistrationGrant{Name: "another-document", Document: denyAll}), "another-document"},
+		{"two documents", with("d", muster.RegistrationGrant{Name: "fine", Document: denyAll}), "two documents"},
+		{"malformed document", with("d", muster.RegistrationGrant{Name: "x", Document: "{}"}), "policy x"},
+		{"bad thing name", with("a thing"), "a thing"},
+		{"eleven policies", muster.Enrolment{Registration: tooMany}, "11 policies"},
+	}
+}
+
 // A template that cannot be applied leaves the record pending with the reason,
 // and nothing else; once the cause is mended the next connect succeeds.
 func TestEnrolFailures(t *testing.T) {
@@ -131,68 +170,33 @@ func TestEnrolFailures(t *testing.T) {
 		Account: account, AuthorityID: other.ID, PEM: f.leaf(otherCA, "theirs"), Registration: thingNamed("theirs"),
 	}))(f)
 	f.policy("another-document")
-	tooMany := thingNamed("crowded")
-	for i := range 11 {
-		name := fmt.Sprint("many-", i)
-		f.policy(name)
-		tooMany.Policies = append(tooMany.Policies, muster.RegistrationGrant{Name: name})
-	}
-	with := func(r *muster.Registration, g ...muster.RegistrationGrant) *muster.Registration {
-		r.Policies = append([]muster.RegistrationGrant{{Name: "fine", Document: allowAll}}, g...)
-		return r
-	}
-	typed := func(name, kind string, groups ...string) *muster.Registration {
-		r := with(thingNamed(name))
-		r.Thing.Type, r.Thing.Groups = kind, groups
-		return r
-	}
-	for _, test := range []struct {
-		name string
-		e    muster.Enrolment
-		text string
-	}{
-		{"rendering failed", muster.Enrolment{Failure: "the certificate has no country"}, "no country"},
-		{"no such type", muster.Enrolment{Registration: typed("a", "missing-type")}, "missing-type"},
-		{"no such group", muster.Enrolment{Registration: typed("b", "", "missing-group")}, "missing-group"},
-		{"no such policy", muster.Enrolment{Registration: with(thingNamed("c"), muster.RegistrationGrant{Name: "missing-policy"})}, "missing-policy"},
-		{"another's thing", muster.Enrolment{Registration: with(thingNamed("theirs"))}, "not taken over"},
-		{"another document", muster.Enrolment{Registration: with(thingNamed("d"), muster.RegistrationGrant{
-			Name: "another-document", Document: strings.Replace(allowAll, "Allow", "Deny", 1),
-		})}, "another-document"},
-		{"two documents", muster.Enrolment{Registration: with(thingNamed("d"), muster.RegistrationGrant{
-			Name: "fine", Document: strings.Replace(allowAll, "Allow", "Deny", 1),
-		})}, "two documents"},
-		{"malformed document", muster.Enrolment{Registration: with(thingNamed("d"), muster.RegistrationGrant{Name: "x", Document: "{}"})}, "policy x"},
-		{"bad thing name", muster.Enrolment{Registration: with(thingNamed("a thing"))}, "a thing"},
-		{"eleven policies", muster.Enrolment{Registration: tooMany}, "11 policies"},
-	} {
-		test.e.Account, test.e.AuthorityID, test.e.PEM = account, a.ID, f.leaf(ca, test.name)
+	for _, test := range failingTemplates(f) {
+		e := test.e
+		e.Account, e.AuthorityID, e.PEM = account, a.ID, f.leaf(ca, test.name)
 		before := f.seq()
-		c := must(f.Enrol(t.Context(), test.e))(f)
+		c := must(f.Enrol(t.Context(), e))(f)
 		if c.Status != muster.PendingActivation || !strings.Contains(c.ProvisioningFailure, test.text) || len(c.Things)+len(c.Policies) != 0 {
 			t.Errorf("%s: enrolled as %+v", test.name, c)
 		}
-		if n := f.seq() - before; n > 1 {
-			t.Errorf("%s: %d changes, want the record alone", test.name, n)
+		if n := f.seq() - before; n > 1 || len(c.ProvisioningFailure) > 1024 {
+			t.Errorf("%s: %d changes, want the record alone; a failure of %d bytes", test.name, n, len(c.ProvisioningFailure))
 		}
 		_, err := f.Policy(t.Context(), account, "fine")
 		f.is(test.name+": policy of a failed template", err, muster.ErrNotFound)
 		f.step()
 
 		before = f.seq()
-		if again := must(f.Enrol(t.Context(), test.e))(f); again.Revision != c.Revision || f.seq() != before {
-			t.Errorf("%s: the same failure is written again", test.name)
-		}
+		again := must(f.Enrol(t.Context(), e))(f)
 		stored := must(f.Certificate(t.Context(), account, c.ID))(f)
-		if stored.ProvisioningFailure != c.ProvisioningFailure {
-			t.Errorf("%s: stored failure %q", test.name, stored.ProvisioningFailure)
+		if again.Revision != c.Revision || f.seq() != before || stored.ProvisioningFailure != c.ProvisioningFailure {
+			t.Errorf("%s: the same failure is written again, or not stored: %+v", test.name, stored)
 		}
-		test.e.Failure, test.e.Registration = "another reason", nil
-		if again := must(f.Enrol(t.Context(), test.e))(f); again.ProvisioningFailure != "another reason" {
+		e.Failure, e.Registration = "another reason", nil
+		if again := must(f.Enrol(t.Context(), e))(f); again.ProvisioningFailure != "another reason" {
 			t.Errorf("%s: failure %q was not replaced", test.name, again.ProvisioningFailure)
 		}
-		test.e.Failure, test.e.Registration = "", thingNamed("mended-"+c.ID[:8])
-		mended := must(f.Enrol(t.Context(), test.e))(f)
+		e.Failure, e.Registration = "", thingNamed("mended-"+c.ID[:8])
+		mended := must(f.Enrol(t.Context(), e))(f)
 		if mended.Status != muster.Active || mended.ProvisioningFailure != "" || mended.Revision != 2 {
 			t.Errorf("%s: mended %+v", test.name, mended)
 		}

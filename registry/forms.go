@@ -37,14 +37,14 @@ const (
 
 func checkName(what string, form *regexp.Regexp, name string) error {
 	if !form.MatchString(name) {
-		return fmt.Errorf("%s %q: want %s: %w", what, name, strings.Trim(form.String(), "^$"), muster.ErrInvalid)
+		return fmt.Errorf("%s %.200q: want %s: %w", what, name, strings.Trim(form.String(), "^$"), muster.ErrInvalid)
 	}
 	return nil
 }
 
 func checkRoleARN(arn string) error {
 	if len(arn) < 20 || len(arn) > 2048 || !roleARN.MatchString(arn) {
-		return fmt.Errorf("role ARN %q: want arn:aws:iam::<12 digits>:role/<name>, at most 2,048 characters: %w", arn, muster.ErrInvalid)
+		return fmt.Errorf("role ARN %.200q: want arn:aws:iam::<12 digits>:role/<name>, at most 2,048 characters: %w", arn, muster.ErrInvalid)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func checkAttributes(attributes map[string]string, typed bool) error {
 			return err
 		}
 		if !attributeValue.MatchString(value) {
-			return fmt.Errorf("attribute %s: value %q: want %s: %w", name, value, strings.Trim(attributeValue.String(), "^$"), muster.ErrInvalid)
+			return fmt.Errorf("attribute %s: value %.200q: want %s: %w", name, value, strings.Trim(attributeValue.String(), "^$"), muster.ErrInvalid)
 		}
 	}
 	return nil

@@ -76,27 +76,33 @@ func TestAttachPolicy(t *testing.T) {
 	f.is("a thing", f.AttachPolicy(t.Context(), account, "p00", muster.KindThing, "t"), muster.ErrInvalid)
 }
 
-func TestPrincipal(t *testing.T) {
-	f := newFixture(t)
+// lamp makes a certificate with a policy of its own, attached to a thing in a
+// group in a group, both with policies; and a thing it is not attached to.
+func (f *fixture) lamp() muster.Certificate {
+	f.Helper()
 	ca := f.mint("Principal")
 	a := f.authority(ca)
 	for _, name := range []string{"own", "floor", "house", "unrelated"} {
 		f.policy(name)
 	}
 	group := func(name, parent, policy string) {
-		t.Helper()
-		must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: name, Parent: parent}))(f)
-		f.ok(f.AttachPolicy(t.Context(), account, policy, muster.KindThingGroup, name))
+		f.Helper()
+		must(f.CreateThingGroup(f.Context(), muster.ThingGroup{Account: account, Name: name, Parent: parent}))(f)
+		f.ok(f.AttachPolicy(f.Context(), account, policy, muster.KindThingGroup, name))
 	}
 	group("house", "", "house")
 	group("floor", "house", "floor")
 	group("elsewhere", "", "unrelated")
-	must(f.CreateThing(t.Context(), muster.Thing{Account: account, Name: "elsewhere", Groups: []string{"elsewhere"}}))(f)
+	must(f.CreateThing(f.Context(), muster.Thing{Account: account, Name: "elsewhere", Groups: []string{"elsewhere"}}))(f)
 	r := thingNamed("lamp")
 	r.Thing.Groups = []string{"floor"}
 	r.Policies = []muster.RegistrationGrant{{Name: "own"}, {Name: "house"}}
-	c := must(f.Enrol(t.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "lamp"), Registration: r}))(f)
+	return must(f.Enrol(f.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "lamp"), Registration: r}))(f)
+}
 
+func TestPrincipal(t *testing.T) {
+	f := newFixture(t)
+	c := f.lamp()
 	for range 2 {
 		p := must(f.Principal(t.Context(), account, c.ID, "lamp"))(f)
 		var names []string

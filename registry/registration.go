@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 
@@ -132,10 +131,9 @@ func (s *Store) findSigner(ctx context.Context, r CertificateRegistration, cert 
 			continue
 		}
 		known = true
-		block, _ := pem.Decode([]byte(a.PEM))
-		ca, err := x509.ParseCertificate(block.Bytes)
+		ca, err := parsePEM("authority "+a.ID, a.PEM)
 		if err != nil {
-			return none, fmt.Errorf("authority %s: %w", a.ID, err)
+			return none, err
 		}
 		if checkSignature(what, cert, ca) == nil {
 			signers = append(signers, a)

@@ -12,24 +12,19 @@ import (
 	"github.com/muster-mqtt/muster/registry"
 )
 
-func TestRegisterCertificate(t *testing.T) {
-	f := newFixture(t)
-	ca, stranger := f.mint("Signer"), f.mint("Stranger")
-	a := f.authority(ca)
-	issue := func(req mint.Request) string {
-		t.Helper()
-		return string(must(ca.Issue(req))(f).CertPEM())
-	}
+type registrationTest struct {
+	name string
+	r    registry.CertificateRegistration
+	want error
+	text string // of the error
+}
+
+func registrationTests(f *fixture, ca *mint.Authority, taken string) []registrationTest {
+	stranger := f.mint("Stranger")
+	issue := func(req mint.Request) string { return string(must(ca.Issue(req))(f).CertPEM()) }
 	self := must(mint.SelfSigned(mint.Request{Subject: pkix.Name{CommonName: "self"}}))(f)
 	selfPEM := string(self.CertPEM())
-	taken := f.leaf(ca, "taken")
-	must(f.RegisterCertificate(t.Context(), registry.CertificateRegistration{Account: account, PEM: taken}))(f)
-	for _, test := range []struct {
-		name string
-		r    registry.CertificateRegistration
-		want error
-		text string
-	}{
+	return []registrationTest{
 		{"default status", registry.CertificateRegistration{PEM: f.leaf(ca, "1")}, nil, ""},
 		{"active", registry.CertificateRegistration{PEM: f.leaf(ca, "2"), Status: muster.Active}, nil, ""},
 		{"revoked", registry.CertificateRegistration{PEM: f.leaf(ca, "3"), Status: muster.Revoked}, nil, ""},
@@ -56,7 +51,16 @@ func TestRegisterCertificate(t *testing.T) {
 		{"without CA, self-signed", registry.CertificateRegistration{PEM: selfPEM, WithoutCA: true}, nil, ""},
 		{"without CA, but one named", registry.CertificateRegistration{PEM: selfPEM, WithoutCA: true, CAPEM: selfPEM}, muster.ErrInvalid, "takes no CA"},
 		{"without CA, signed by one", registry.CertificateRegistration{PEM: f.leaf(stranger, "11"), WithoutCA: true}, nil, ""},
-	} {
+	}
+}
+
+func TestRegisterCertificate(t *testing.T) {
+	f := newFixture(t)
+	ca := f.mint("Signer")
+	a := f.authority(ca)
+	taken := f.leaf(ca, "taken")
+	must(f.RegisterCertificate(t.Context(), registry.CertificateRegistration{Account: account, PEM: taken}))(f)
+	for _, test := range registrationTests(f, ca, taken) {
 		before := f.seq()
 		test.r.Account = account
 		c, err := f.RegisterCertificate(t.Context(), test.r)
@@ -79,7 +83,7 @@ func TestRegisterCertificate(t *testing.T) {
 		}
 		f.step()
 	}
-	_, err := f.RegisterCertificate(t.Context(), registry.CertificateRegistration{Account: "000000000000", PEM: selfPEM, WithoutCA: true})
+	_, err := f.RegisterCertificate(t.Context(), registry.CertificateRegistration{Account: "000000000000", PEM: taken, WithoutCA: true})
 	f.is("unknown account", err, muster.ErrNotFound)
 }
 

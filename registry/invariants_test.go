@@ -1,0 +1,130 @@
+package registry_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/registry"
+	"github.com/muster-mqtt/muster/registry/memory"
+	"github.com/muster-mqtt/muster/registry/registrytest"
+)
+
+// recorder is a test that keeps what is reported to it.
+type recorder struct {
+	*testing.T
+	reports []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.reports = append(r.reports, fmt.Sprintf(format, args...))
+}
+
+type brokenStore struct {
+	docs map[registry.Kind][]any
+	text string // of the report; "" for a store that is sound
+}
+
+var soundCertificate = muster.Certificate{
+	Account: account, ID: "c", Status: muster.Active, Mode: muster.ModeSNIOnly, Revision: 1, Generation: "g",
+}
+
+func brokenStores() map[string]brokenStore {
+	cert := soundCertificate
+	edited := func(edit func(*muster.Certificate)) muster.Certificate {
+		c := cert
+		edit(&c)
+		return c
+	}
+	authority := muster.Authority{Account: account, ID: "a", PEM: "p", OCSP: muster.OCSPSettings{Mode: muster.OCSPHard}}
+	return map[string]brokenStore{
+		"nothing wrong": {map[registry.Kind][]any{registry.KindCert: {cert}}, ""},
+		"thing": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.Things = []string{"t"} })},
+		}, "no thing"},
+		"policy": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.Policies = []string{"p"} })},
+		}, "no policy"},
+		"issuer": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.AuthorityID = "a" })},
+		}, "no issuer"},
+		"tombstone": {map[registry.Kind][]any{
+			registry.KindCert: {cert}, registry.KindTombstone: {muster.Tombstone{Account: account, ID: "c"}},
+		}, "tombstone too"},
+		"revision": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.Revision = 0 })},
+		}, "revision 0"},
+		"settings differ": {map[registry.Kind][]any{
+			registry.KindAuthority: {authority},
+			registry.KindIssuer:    {muster.Issuer{Account: account, ID: "a", PEM: "p"}},
+		}, "issuer document says"},
+		"useless issuer": {map[registry.Kind][]any{
+			registry.KindIssuer: {muster.Issuer{Account: account, ID: "a"}},
+		}, "neither an authority nor a certificate"},
+		"default version": {map[registry.Kind][]any{
+			registry.KindPolicy: {muster.Policy{Account: account, Name: "p", Default: "1"}},
+		}, "0 versions"},
+		"template version": {map[registry.Kind][]any{
+			registry.KindTemplate: {muster.Template{Account: account, Name: "m", Default: 1, Versions: []muster.TemplateVersion{{ID: 1}, {ID: 1}}}},
+		}, "2 versions"},
+		"thing type": {map[registry.Kind][]any{
+			registry.KindThing: {muster.Thing{Account: account, Name: "t", Type: "k"}},
+		}, "no thingtype"},
+		"parent": {map[registry.Kind][]any{
+			registry.KindThingGroup: {muster.ThingGroup{Account: account, Name: "g", Parent: "h"}},
+		}, "no thinggroup"},
+	}
+}
+
+// The check of invariants sees what it is there to see.
+func TestInvariantsAreChecked(t *testing.T) {
+	for name, test := range brokenStores() {
+		e := memory.New()
+		write(t, e, test.docs, nil)
+		r := &recorder{T: t}
+		registrytest.Check(r, e)
+		reports := strings.Join(r.reports, "\n")
+		if (test.text == "") != (reports == "") || !strings.Contains(reports, test.text) {
+			t.Errorf("%s: reported %q, want %q", name, reports, test.text)
+		}
+	}
+
+	e := memory.New()
+	write(t, e, map[registry.Kind][]any{registry.KindCert: {soundCertificate}}, func(d *registry.Doc) { d.Index = d.Index[1:] })
+	r := &recorder{T: t}
+	registrytest.Check(r, e)
+	if reports := strings.Join(r.reports, "\n"); !strings.Contains(reports, "not found by index owner") {
+		t.Errorf("a missing index entry: reported %q", reports)
+	}
+}
+
+func write(t *testing.T, e registry.Engine, docs map[registry.Kind][]any, edit func(*registry.Doc)) {
+	t.Helper()
+	err := e.Update(t.Context(), func(tx registry.Tx) error {
+		for k, all := range docs {
+			for _, v := range all {
+				text, err := json.Marshal(v)
+				if err != nil {
+					return err
+				}
+				id, entries, err := registry.Index(k, text)
+				if err != nil {
+					return err
+				}
+				d := registry.Doc{ID: id, JSON: text, Index: entries}
+				if edit != nil {
+					edit(&d)
+				}
+				if err := tx.Put(k, d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
