@@ -147,7 +147,7 @@ func (t *table) summary(err error) {
 	fmt.Fprintln(t.out, "Next: muster init && muster serve, and the walk in the README.")
 }
 
-// printReasons shows the deciding line of an explanation.
+// explained shows the deciding line of an explanation.
 func (t *table) explained(e admin.Explanation) {
 	for _, l := range e.Lines {
 		if l.Decides {
