@@ -71,6 +71,9 @@ func Mend(r muster.Reason, f Facts) string {
 	case muster.ReasonAuthorityExpired:
 		return "register the authority's renewed certificate"
 	case muster.ReasonAutoRegistrationDisabled:
+		if ca == "" {
+			return "register the direct issuer first; then let it register devices"
+		}
 		return fmt.Sprintf("let the authority register devices: aws iot update-ca-certificate --certificate-id %s --new-auto-registration-status ENABLE", ca)
 	case muster.ReasonProvisioningFailed:
 		return "mend what the template's failure names, in the template, the certificate or the registry; it runs again at the next connect"
