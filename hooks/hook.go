@@ -70,6 +70,9 @@ type Config struct {
 	// are told; those of MQTT 3.1.1 cannot be told and keep what they asked
 	// for. Default 20 minutes, at most 12 hours.
 	KeepAliveMax time.Duration
+	// WriteTimeout is how long a client may take to accept one packet before it
+	// is cut off; so long it may hold up those who publish to it. Default 5 s.
+	WriteTimeout time.Duration
 	Observer     Observer // nil for none
 	Log          zerolog.Logger
 }
@@ -83,18 +86,19 @@ const maxKeepAlive = 43690
 // on goroutines of mochi that recover nothing.
 type Hook struct {
 	mqtt.HookBase
-	server     *mqtt.Server
-	gate       *admission.Gate
-	principals Principals
-	policies   *Policies
-	region     string
-	refusals   Refusals
-	closeFirst bool
-	keepAlive  uint16
-	observer   Observer
-	log        zerolog.Logger
-	ids        idLocks
-	events     eventLimiter
+	server       *mqtt.Server
+	gate         *admission.Gate
+	principals   Principals
+	policies     *Policies
+	region       string
+	refusals     Refusals
+	closeFirst   bool
+	keepAlive    uint16
+	writeTimeout time.Duration
+	observer     Observer
+	log          zerolog.Logger
+	ids          idLocks
+	events       eventLimiter
 }
 
 // New makes a hook. Add it with Server.AddHook(hook, nil).
@@ -108,6 +112,9 @@ func New(c Config) (*Hook, error) {
 	if c.KeepAliveMax == 0 {
 		c.KeepAliveMax = 20 * time.Minute
 	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 5 * time.Second
+	}
 	if c.Region == "" {
 		c.Region = "us-east-1"
 	}
@@ -117,8 +124,8 @@ func New(c Config) (*Hook, error) {
 	return &Hook{
 		server: c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
 		refusals: c.Refusals, closeFirst: c.CloseFirst,
-		keepAlive: uint16(min(max(c.KeepAliveMax/time.Second, 1), maxKeepAlive)),
-		observer:  c.Observer, log: c.Log,
+		keepAlive:    uint16(min(max(c.KeepAliveMax/time.Second, 1), maxKeepAlive)),
+		writeTimeout: c.WriteTimeout, observer: c.Observer, log: c.Log,
 	}, nil
 }
 

@@ -36,32 +36,10 @@ type Session struct {
 	watched    []muster.ResourceKey
 }
 
-// attached is the connection of an admitted client: it leads from mochi's
-// client to the session without a look-up.
-type attached struct {
-	net.Conn
-	session *Session
-}
-
-// Close also frees the client ID, for a connection that ends before its
-// CONNACK, unless whoever drives it calls Session.End.
-func (a *attached) Close() error {
-	if _, driven := a.Conn.(Connection); !driven {
-		defer a.session.unlock()
-	}
-	return a.Conn.Close()
-}
-
-func sessionOf(cl *mqtt.Client) *Session {
-	if a, ok := cl.Net.Conn.(*attached); ok {
-		return a.session
-	}
-	return nil
-}
-
 // Rejudge asks the rules and the policies again after a change, and closes the
 // connection or takes away the subscriptions that are not allowed any more.
 func (s *Session) Rejudge(ctx context.Context) {
+	defer s.hook.guard("Rejudge", func() { s.Kick(muster.ReasonInternalError, "it could not be judged") })
 	if d := s.hook.gate.Standing(ctx, s.candidate); d.Verdict != admission.Admit {
 		s.Kick(d.Reason, d.Detail)
 		return
@@ -192,6 +170,7 @@ func (s *Session) part(c packets.Code, closed func()) bool {
 		return false
 	}
 	go func() {
+		defer s.hook.guard("close", func() { _ = s.transport.Close() })
 		s.close(c)
 		closed()
 	}()
