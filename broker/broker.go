@@ -108,7 +108,7 @@ func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 			return b.drain()
 		}
 		if errors.Is(err, net.ErrClosed) {
-			return fmt.Errorf("listening on %s: %w", l.Addr(), err)
+			return errors.Join(fmt.Errorf("listening on %s: %w", l.Addr(), err), b.drain())
 		}
 		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
 		b.log.Error().Err(err).Dur("retry", backoff).Msg("accept")
@@ -132,11 +132,22 @@ func (b *Broker) accept(ctx context.Context, nc net.Conn) {
 	b.conns.Add(1)
 	b.observer.Open(1)
 	go func() {
+		defer b.recovered(nc)
 		defer b.conns.Done()
 		defer b.observer.Open(-1)
 		defer done.all()
 		b.handle(ctx, nc, done)
 	}()
+}
+
+// recovered ends a connection that something panicked over. No other may pay
+// for it.
+func (b *Broker) recovered(nc net.Conn) {
+	if r := recover(); r != nil {
+		b.log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Stringer("remote", nc.RemoteAddr()).
+			Msg("a connection panicked and was closed")
+		_ = nc.Close()
+	}
 }
 
 // handle is the life of one connection: handshake, index, inspection, MQTT.

@@ -151,15 +151,20 @@ func (b *Broker) RejudgeAll(ctx context.Context) { b.rejudge(ctx, b.live.all()) 
 
 func (b *Broker) rejudge(ctx context.Context, conns []*conn) {
 	for _, c := range conns {
-		c.mu.Lock()
-		session, admitted := c.session, c.admitted
-		c.mu.Unlock()
-		switch {
-		case session != nil:
-			session.Rejudge(ctx)
-		case admitted && b.recordRefuses(ctx, c):
-			_ = c.NetConn().Close()
-		}
+		b.judge(ctx, c)
+	}
+}
+
+func (b *Broker) judge(ctx context.Context, c *conn) {
+	defer b.recovered(c.NetConn())
+	c.mu.Lock()
+	session, admitted := c.session, c.admitted
+	c.mu.Unlock()
+	switch {
+	case session != nil:
+		session.Rejudge(ctx)
+	case admitted && b.recordRefuses(ctx, c):
+		_ = c.NetConn().Close()
 	}
 }
 
