@@ -1,0 +1,25 @@
+# The program alone, static, as an unprivileged user. The root file system may
+# be read-only: everything that changes is in the volume.
+
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN make build
+RUN install -d -m 0700 /data
+
+FROM scratch
+# For OCSP responders with https addresses.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /src/bin/muster /muster
+COPY --from=build --chown=65532:65532 /data /var/lib/muster
+USER 65532:65532
+VOLUME /var/lib/muster
+# MQTT and the API. Metrics and probes, on 8080, are not for strangers.
+EXPOSE 8883 8443
+ENTRYPOINT ["/muster"]
+CMD ["serve", "--config", "/var/lib/muster/server/muster.yaml", "--mqtt", "0.0.0.0:8883", "--api", "0.0.0.0:8443", "--http", "0.0.0.0:8080"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=10s \
+  CMD ["/muster", "health", "--config", "/var/lib/muster/server/muster.yaml"]
+STOPSIGNAL SIGTERM
