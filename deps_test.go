@@ -78,6 +78,9 @@ func allowed() map[string]imports {
 			},
 			[]string{awsSigner, cobra, mochi, paho, xsync, zerolog},
 		},
+
+		// Tests of the program; the package itself is empty.
+		"e2e": {},
 	}
 }
 
