@@ -292,7 +292,10 @@ func TestOverflowOfAcknowledgements(t *testing.T) {
 		t.Fatal(got)
 	}
 	ended := make(chan packets.Packet, 1)
-	go func() { ended <- lazy.end() }()
+	go func() {
+		last, _ := lazy.drain()
+		ended <- last
+	}()
 	f.flood(f.admitted(l, "writer"), "flood", make([]byte, 10), ended)
 	f.seen.wait(t, "dropped", func(n int) bool { return n > 0 })
 }

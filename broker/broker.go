@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -175,6 +177,9 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	}
 	_ = tc.SetDeadline(time.Now().Add(b.connectTimeout)) // mochi sets its own after CONNECT
 	err = b.establish(server, c)
+	if !c.understood {
+		b.unheard(c, err)
+	}
 	b.log.Debug().Err(err).Str("certificate", c.candidate.ID).Str("remote", c.candidate.Remote).Msg("connection ended")
 }
 
@@ -236,6 +241,20 @@ func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
 		}
 	}()
 	return server.EstablishConnection(listenerID, c)
+}
+
+// unheard reports a peer that is not heard of by hooks, for its CONNECT was
+// none or never came. One that just left again is not worth a line.
+func (b *Broker) unheard(c *conn, err error) {
+	reason := muster.ReasonConnectInvalid
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		reason = muster.ReasonHandshakeTimeout
+	}
+	b.refusals.Warn().Str("event", "refused").Str("reason", string(reason)).Str("certificate", c.candidate.ID).
+		Str("account", c.candidate.Account).Str("remote", c.candidate.Remote).Err(err).Msg("no CONNECT")
 }
 
 // drain tells every client that the server stops, waits for the connections to

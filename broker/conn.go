@@ -13,9 +13,12 @@ import (
 // hooks asks of a transport.
 type conn struct {
 	*tls.Conn
-	live      *live
-	id        string               // fingerprint of the certificate
-	candidate *admission.Candidate // set by inspected; the connection's goroutine owns it
+	live *live
+	id   string // fingerprint of the certificate
+
+	// The connection's goroutine owns these.
+	candidate  *admission.Candidate // set by inspected
+	understood bool                 // a CONNECT came, for hooks to judge
 
 	mu       sync.Mutex
 	admitted bool // Inspect would let it in
@@ -34,8 +37,11 @@ func (c *conn) inspected(candidate *admission.Candidate) {
 	c.admitted = candidate.Decision.Verdict == admission.Admit
 }
 
-// Candidate returns what Inspect found.
-func (c *conn) Candidate() *admission.Candidate { return c.candidate }
+// Candidate returns what Inspect found, to judge a CONNECT by.
+func (c *conn) Candidate() *admission.Candidate {
+	c.understood = true
+	return c.candidate
+}
 
 // Attach hands over the session of the client.
 func (c *conn) Attach(s admission.Session) {

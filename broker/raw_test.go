@@ -184,15 +184,21 @@ func (r *raw) pong() bool {
 }
 
 // end reads until the connection ends and returns the last packet before it.
-func (r *raw) end() (last packets.Packet) {
+func (r *raw) end() packets.Packet {
 	r.t.Helper()
+	last, err := r.drain()
+	if isTimeout(err) {
+		r.t.Fatal("the connection is still open")
+	}
+	return last
+}
+
+// drain reads until an error, and returns the last packet before it.
+func (r *raw) drain() (last packets.Packet, err error) {
 	for {
 		p, err := r.read()
-		switch {
-		case isTimeout(err):
-			r.t.Fatal("the connection is still open")
-		case err != nil:
-			return last
+		if err != nil {
+			return last, err
 		}
 		last = p
 	}
