@@ -76,12 +76,15 @@ func Mend(r muster.Reason, f Facts) string {
 		}
 		return fmt.Sprintf("let the authority register devices: aws iot update-ca-certificate --certificate-id %s --new-auto-registration-status ENABLE", ca)
 	case muster.ReasonProvisioningFailed:
-		return "mend what the template's failure names, in the template, the certificate or the registry; it runs again at the next connect"
+		return "correct what the template's failure names, in the template, the certificate or the registry; it runs again at the next connect"
 	case muster.ReasonPendingActivation:
 		return fmt.Sprintf("activate it: aws iot update-certificate --certificate-id %s --new-status ACTIVE; or bind a template to authority %s", id, ca)
 	case muster.ReasonPendingQuota:
 		return "activate or delete certificates that are pending, or raise registry.pending_cap"
 	case muster.ReasonRevocationUnknown:
+		if f.OCSP.Answer == AnswerNoURL {
+			return "issue the device a certificate that names its OCSP responder, or relax the tag muster:ocsp of the authority"
+		}
 		return "make the responder answer, or relax the tag muster:ocsp of the authority"
 	case muster.ReasonPolicyDenied:
 		return fmt.Sprintf("attach a policy that allows what the detail names: aws iot attach-policy --policy-name NAME --target arn:aws:iot:REGION:%s:cert/%s", f.Account, id)

@@ -44,6 +44,7 @@ type RecordFacts struct {
 	Status      muster.Status `json:"status,omitempty"`      // "" when there is no record
 	AuthorityID string        `json:"authorityId,omitempty"` // "" when it was registered without one
 	Created     time.Time     `json:"created,omitzero"`
+	Failure     string        `json:"failure,omitempty"` // why its template failed when it last ran
 }
 
 // AuthorityState is what rule 7 asks of the authority.

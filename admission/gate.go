@@ -150,9 +150,10 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 	if err != nil || len(signers) > 0 {
 		return nil
 	}
-	g.remember(&Candidate{ID: id, SNI: cs.ServerName}, Decision{Reason: muster.ReasonUntrustedIssuer, Rule: 6}, "",
-		Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: cs.ServerName})
-	return &UntrustedError{ID: id, Issuer: leaf.Issuer.String()}
+	f := Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: cs.ServerName}
+	d := Decision{Reason: muster.ReasonUntrustedIssuer, Rule: 6, Detail: sawIssuer(&f)}
+	g.remember(&Candidate{ID: id, SNI: cs.ServerName}, d, "", f)
+	return &UntrustedError{ID: id, Issuer: clip(leaf.Issuer.String())}
 }
 
 // Inspect is the first moment: after the handshake, before CONNECT is read. It
@@ -163,11 +164,12 @@ func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote strin
 	leaf := cs.PeerCertificates[0]
 	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
 	f, issuer, err := g.gather(ctx, c)
+	c.Facts = f
 	if err != nil {
 		return g.failed(c, err)
 	}
 	if d, ok := decideCheap(&f); ok && d.Verdict == Refuse {
-		c.Facts, c.Decision = f, d
+		c.Decision = d
 		return c
 	}
 	if f.OCSP.asks() {

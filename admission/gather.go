@@ -40,7 +40,8 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *x509.Certifica
 	}
 	var issuerID string
 	if i := slices.IndexFunc(records, func(r muster.Certificate) bool { return r.Account == f.Account }); i >= 0 {
-		f.Record = RecordFacts{Status: records[i].Status, AuthorityID: records[i].AuthorityID, Created: records[i].Created}
+		f.Record = RecordFacts{Status: records[i].Status, AuthorityID: records[i].AuthorityID,
+			Created: records[i].Created, Failure: records[i].ProvisioningFailure}
 		issuerID, err = g.recordedAuthority(ctx, &f)
 	} else {
 		issuerID, err = g.signingAuthority(ctx, &f, sg.get)
@@ -54,10 +55,21 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *x509.Certifica
 
 func leafFacts(leaf *x509.Certificate, id string) LeafFacts {
 	return LeafFacts{
-		ID: id, Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
+		ID: id, Subject: clip(leaf.Subject.String()), Issuer: clip(leaf.Issuer.String()),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		IsCA: leaf.IsCA, NoClientAuth: !muster.ForClients(leaf), Weakness: muster.Weakness(leaf),
 	}
+}
+
+// maxText bounds each text that comes from outside and is kept or logged:
+// names in a certificate and client IDs may have 64 KB.
+const maxText = 512
+
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
 // recordedAuthority fills the facts of the authority that a record names. An

@@ -323,10 +323,13 @@ func sawAutoRegistration(f *Facts) string {
 }
 
 func sawProvisioning(f *Facts) string {
-	if f.ProvisioningFailure == "" {
-		return "no template has failed in this connect"
+	switch {
+	case f.ProvisioningFailure != "":
+		return f.ProvisioningFailure
+	case f.Record.Failure != "":
+		return "it failed when it last ran, and will run again: " + f.Record.Failure
 	}
-	return f.ProvisioningFailure
+	return "no template has failed"
 }
 
 func sawActivation(f *Facts) string {
@@ -340,6 +343,9 @@ func sawActivation(f *Facts) string {
 }
 
 func sawQuota(f *Facts) string {
+	if f.Record.Status != "" {
+		return "not needed: it is registered already"
+	}
 	return fmt.Sprintf("%d of %d certificates of the authority are pending", f.Authority.Pending, f.Authority.PendingCap)
 }
 

@@ -5,6 +5,7 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/mochi-mqtt/server/v2/system"
 
 	"github.com/muster-mqtt/muster/policy"
 )
@@ -133,7 +134,7 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (out packets.Packet
 // subscriber's connection, so that it knows.
 func (h *Hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	defer h.guard("OnPublishDropped", func() {})
-	h.observer.Dropped()
+	h.observer.Dropped(1)
 	if s := sessionOf(cl); s != nil && pk.FixedHeader.Qos > 0 {
 		s.overflow("its queue of messages is full")
 	}
@@ -151,8 +152,19 @@ func (h *Hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) 
 		return
 	}
 	if s := sessionOf(cl); s != nil && !cl.Closed() && s.overflow("it does not acknowledge what it gets") {
-		h.observer.Dropped()
+		h.observer.Dropped(1)
 	}
+}
+
+// OnSysInfoTick counts the messages that mochi dropped without asking, because
+// the inflight window of a subscriber was full: that of one who is away, as a
+// rule. It runs once a minute, on mochi's own goroutine.
+func (h *Hook) OnSysInfoTick(info *system.Info) {
+	defer h.guard("OnSysInfoTick", func() {})
+	if n := info.InflightDropped - h.overflowed; n > 0 {
+		h.observer.Dropped(int(n))
+	}
+	h.overflowed = info.InflightDropped
 }
 
 // OnWill lets the will go only where the policies still allow it. mochi has no

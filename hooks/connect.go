@@ -57,7 +57,11 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 	}
 	h.grantKeepAlive(cl)
 	h.observer.Connected(out)
-	h.log.Debug().Str("event", "connected").Bool("enrolled", out.Enrolled).Str("certificate", c.ID).
+	line, event := h.log.Debug(), "connected"
+	if out.Enrolled {
+		line, event = h.log.Info(), "registered"
+	}
+	line.Str("event", event).Str("certificate", c.ID).Str("subject", c.Leaf.Subject.String()).
 		Str("client", cl.ID).Str("account", c.Account).Str("remote", c.Remote).Msg("client admitted")
 	return nil
 }
@@ -95,21 +99,21 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	}
 	if v := s.bound.Load().Evaluate(policy.Connect, cl.ID); v != policy.Allowed {
 		return admission.Decision{Reason: muster.ReasonPolicyDenied,
-			Detail: fmt.Sprintf("no policy of the certificate allows iot:Connect as client %q", cl.ID)}, false
+			Detail: fmt.Sprintf("no policy of the certificate allows iot:Connect as client %.128q", cl.ID)}, false
 	}
 	w := cl.Properties.Will
 	if w.Flag != 0 && strings.ContainsAny(w.TopicName, "+#") { // mochi checks that of publishes alone
 		return admission.Decision{Reason: muster.ReasonConnectInvalid,
-			Detail: fmt.Sprintf("the will's topic %q has a wildcard", w.TopicName)}, false
+			Detail: fmt.Sprintf("the will's topic %.128q has a wildcard", w.TopicName)}, false
 	}
 	if w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
 		return admission.Decision{Reason: muster.ReasonPolicyDenied,
-			Detail: fmt.Sprintf("no policy of the certificate allows the will on %q", w.TopicName)}, false
+			Detail: fmt.Sprintf("no policy of the certificate allows the will on %.128q", w.TopicName)}, false
 	}
 	unlock, err := h.ids.lock(ctx, cl.ID)
 	if err != nil {
 		return admission.Decision{Reason: muster.ReasonInternalError,
-			Detail: fmt.Sprintf("client %q is being taken over by others", cl.ID)}, false
+			Detail: fmt.Sprintf("client %.128q is being taken over by others", cl.ID)}, false
 	}
 	s.unlock = unlock
 	if old, ok := h.server.Clients.Get(cl.ID); ok && old.Net.Conn != nil {
@@ -125,7 +129,7 @@ func (h *Hook) refuse(cl *mqtt.Client, c *admission.Candidate, d admission.Decis
 	h.observer.Refused(d.Reason)
 	h.gate.Refused(c, d, cl.ID)
 	h.log.Warn().Str("event", "refused").Str("reason", string(d.Reason)).Str("detail", d.Detail).
-		Str("certificate", c.ID).Str("subject", c.Leaf.Subject.String()).Str("client", cl.ID).
+		Str("certificate", c.ID).Str("subject", c.Facts.Leaf.Subject).Str("client", fmt.Sprintf("%.128s", cl.ID)).
 		Str("account", c.Account).Str("remote", c.Remote).Msg("client refused")
 	if h.refusals != RefuseHangup && d.Reason != muster.ReasonFirstConnection {
 		_ = h.server.SendConnack(cl, code(d.Reason, d.Detail, cl.Properties.ProtocolVersion), false, nil)

@@ -43,7 +43,7 @@ type Observer interface {
 	// Kicked tells that a live session was closed for a reason, and how long
 	// after that was known.
 	Kicked(reason muster.Reason, took time.Duration)
-	Dropped() // a message that did not fit into a subscriber's queue
+	Dropped(n int) // messages that did not fit into a subscriber's queue
 }
 
 // Refusals says how a refused client is told.
@@ -99,6 +99,7 @@ type Hook struct {
 	log          zerolog.Logger
 	ids          idLocks
 	events       eventLimiter
+	overflowed   int64 // messages that found a full window, as last told; owned by OnSysInfoTick
 }
 
 // New makes a hook. Add it with Server.AddHook(hook, nil).
@@ -136,7 +137,7 @@ func (h *Hook) ID() string { return "muster" }
 func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
-		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish,
+		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
 		mqtt.OnPacketEncode, mqtt.OnWill, mqtt.OnDisconnect,
 	}, b) >= 0
 }
@@ -189,4 +190,4 @@ func (unobserved) Judged(admission.Outcome, time.Duration) {}
 func (unobserved) Connected(admission.Outcome)             {}
 func (unobserved) Refused(muster.Reason)                   {}
 func (unobserved) Kicked(muster.Reason, time.Duration)     {}
-func (unobserved) Dropped()                                {}
+func (unobserved) Dropped(int)                             {}

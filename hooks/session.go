@@ -50,7 +50,7 @@ func (s *Session) Rejudge(ctx context.Context) {
 		return
 	}
 	if s.bound.Load().Evaluate(policy.Connect, s.client.ID) != policy.Allowed {
-		s.Kick(muster.ReasonPolicyDenied, fmt.Sprintf("no policy allows iot:Connect as client %q any more", s.client.ID))
+		s.Kick(muster.ReasonPolicyDenied, fmt.Sprintf("no policy allows iot:Connect as client %.128q any more", s.client.ID))
 		return
 	}
 	s.judgeSubscriptions()

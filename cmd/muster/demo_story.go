@@ -253,7 +253,7 @@ func (s *story) provision(ctx context.Context) error {
 	for range s.fleet {
 		r := <-results
 		s.table.first = append(s.table.first, r.took)
-		s.table.step(r.device.name, "unknown certificate, OCSP good, thing and policy made, ACTIVE; published", r.took, r.err)
+		s.table.step(r.device.name, "unknown certificate, OCSP good, thing made, policy attached, ACTIVE; published", r.took, r.err)
 	}
 	start := time.Now()
 	seen := map[string]bool{}

@@ -95,7 +95,7 @@ func reachable(address string) string {
 		return address
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+		host = "127.0.0.1" // not localhost: a container may have no name for it
 	}
 	return net.JoinHostPort(host, port)
 }

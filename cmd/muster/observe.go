@@ -66,7 +66,7 @@ func (o hookObserver) Kicked(r muster.Reason, took time.Duration) {
 	o.m.RevocationKick(took)
 }
 
-func (o hookObserver) Dropped() { o.m.MessageDropped() }
+func (o hookObserver) Dropped(n int) { o.m.MessagesDropped(n) }
 
 // askedOCSP counts the answers that came from a responder.
 func (d *daemon) askedOCSP(a ocsp.Answer) {

@@ -152,8 +152,9 @@ func (m *Metrics) APIRequest(operation string, code int, took time.Duration) {
 	m.apiSeconds.Observe(took.Seconds())
 }
 
-// MessageDropped counts a message that did not fit into a subscriber's queue.
-func (m *Metrics) MessageDropped() { m.dropped.Inc() }
+// MessagesDropped counts messages that did not fit into a subscriber's queue;
+// n must not be negative.
+func (m *Metrics) MessagesDropped(n int) { m.dropped.Add(float64(n)) }
 
 // Kicked counts a live connection that was closed because what admitted it
 // changed.

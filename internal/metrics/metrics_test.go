@@ -35,7 +35,7 @@ func exercise() *Metrics {
 	m.ConnectionClosed()
 	m.AcceptRejected(LimitConnectsPerAddress)
 	m.APIRequest("DescribeThing", 404, time.Millisecond)
-	m.MessageDropped()
+	m.MessagesDropped(1)
 	m.Kicked(muster.ReasonInactive)
 	m.RevocationKick(2 * time.Millisecond)
 	m.CertificateExpires(ListenerMQTT, time.Unix(1_800_000_000, 0))
