@@ -11,9 +11,11 @@ import (
 	"github.com/muster-mqtt/muster/registry/badgerdb"
 )
 
-// BenchmarkRead reads what 200,000 registrations left, while nobody writes.
-func BenchmarkRead(b *testing.B) {
-	const devices = 200_000
+// devices is how many registrations there are to read.
+const devices = 200_000
+
+// registered opens a new registry and registers the devices.
+func registered(b *testing.B) *badgerdb.Engine {
 	c := badgerdb.Config{Dir: b.TempDir()}
 	if err := badgerdb.Create(c); err != nil {
 		b.Fatal(err)
@@ -22,7 +24,11 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer e.Close()
+	b.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			b.Error(err)
+		}
+	})
 	pool := strings.Repeat("0123456789abcdef", 8<<10)
 	together(64, func(caller int) {
 		for n := caller; n < devices; n += 64 {
@@ -31,6 +37,12 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	})
+	return e
+}
+
+// BenchmarkRead reads what the registrations left, while nobody writes.
+func BenchmarkRead(b *testing.B) {
+	e := registered(b)
 	reads := map[string]func(registry.Reader, int) error{
 		"get": func(r registry.Reader, n int) error {
 			_, err := r.Get("certificate", deviceID(uint64(n)))
