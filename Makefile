@@ -37,8 +37,9 @@ fuzz: ## every fuzz target for FUZZ each
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$p; done; done
 
-soak: ## what takes long: 30 s and more of synced registrations by 64 callers
-	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Register64' -benchtime 500000x -timeout 30m ./registry/badgerdb
+soak: ## what takes long: half a minute of synced registrations by 64 callers, engine and rules
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Register64/memtable=32MiB' -benchtime 400000x -timeout 30m ./registry/badgerdb
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Enrol' -benchtime 350000x -timeout 30m ./registry
 
 bench: ## figures: registrations, connects, memory
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./registry/... ./policy ./broker
