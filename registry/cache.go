@@ -16,7 +16,9 @@ const cacheShards = 64
 // A value that was read before a write and arrives after it must not stay, or a
 // revoked certificate would be admitted until it is evicted. Each shard
 // therefore counts the writes it was told of; load notes the count before it
-// reads, and keeps what it read only if the count is still the same.
+// reads, and keeps what it read only if the count is still the same. While a
+// write is under way nothing is kept of its key, for others may be told of it
+// before the writer's own goroutine runs again.
 type cache[V any] struct {
 	seed   maphash.Seed
 	shards [cacheShards]cacheShard[V]
@@ -29,6 +31,8 @@ type cacheShard[V any] struct {
 	writes     uint64
 	limit      int // entries a generation
 	young, old map[string]V
+	writing    map[string]int // how many updates write a key at the moment
+	writingAll int            // how many write any
 }
 
 func newCache[V any](size int) *cache[V] {
@@ -57,22 +61,38 @@ func (c *cache[V]) load(key string, read func() (V, error)) (V, error) {
 	return v, err
 }
 
+// moment says when an update speaks to the caches.
+type moment int
+
+const (
+	writeEnds   moment = -1
+	writeIsDone moment = 0 // by somebody else
+	writeBegins moment = 1 // before it can be seen
+)
+
 // drop forgets key, and what load is reading for it at the moment.
-func (c *cache[V]) drop(key string) {
+func (c *cache[V]) drop(key string, at moment) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
 	delete(s.young, key)
 	delete(s.old, key)
+	if s.writing == nil {
+		s.writing = make(map[string]int)
+	}
+	if s.writing[key] += int(at); s.writing[key] == 0 {
+		delete(s.writing, key)
+	}
 }
 
 // clear forgets everything.
-func (c *cache[V]) clear() {
+func (c *cache[V]) clear(at moment) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.writes++
+		s.writingAll += int(at)
 		s.young, s.old = nil, nil
 		s.mu.Unlock()
 	}
@@ -93,7 +113,7 @@ func (s *cacheShard[V]) get(key string) (v V, writes uint64, ok bool) {
 func (s *cacheShard[V]) fill(key string, v V, writes uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writes == writes {
+	if s.writes == writes && s.writingAll == 0 && s.writing[key] == 0 {
 		s.add(key, v)
 	}
 }

@@ -170,6 +170,54 @@ func TestChangesSeeWhatChanged(t *testing.T) {
 	})
 }
 
+// Who finds nothing left to do, because another has done it and was not told
+// yet, reads what that other wrote.
+func TestCacheOfAnothersWrite(t *testing.T) {
+	e := &pausing{Engine: memory.New()}
+	f := newFixtureOn(t, e, registry.Config{})
+	ca := f.mint("Another")
+	a := f.authority(ca)
+	c := f.register(ca, "device", muster.Active)
+	inactive := muster.Inactive
+	for name, step := range map[string]struct {
+		write func() error
+		read  func() muster.Status
+		want  muster.Status
+	}{
+		"certificate": {
+			func() error {
+				_, err := f.UpdateCertificateStatus(t.Context(), account, c.ID, muster.Revoked)
+				return err
+			},
+			func() muster.Status { return must(f.Certificate(t.Context(), account, c.ID))(f).Status }, muster.Revoked,
+		},
+		"authority": {
+			func() error {
+				_, err := f.UpdateAuthority(t.Context(), account, a.ID, registry.AuthorityUpdate{Status: &inactive})
+				return err
+			},
+			func() muster.Status {
+				return must(f.AuthoritiesBySubject(t.Context(), ca.Cert.RawSubject))(f)[0].Status
+			}, inactive,
+		},
+	} {
+		step.read() // fills the cache
+		at := e.set(&e.onUpdate)
+		first := make(chan error, 1)
+		go func() { first <- step.write() }()
+		<-at.reached // it is written
+		f.ok(step.write())
+		if got := step.read(); got != step.want {
+			t.Errorf("%s: reads %s after it was set to %s", name, got, step.want)
+		}
+		close(at.proceed)
+		f.ok(<-first)
+		if got := step.read(); got != step.want {
+			t.Errorf("%s: reads %s in the end", name, got)
+		}
+	}
+}
+
 // While others read and write, nobody who was told of a status reads another.
 func TestCacheRace(t *testing.T) {
 	f := newFixture(t)

@@ -117,22 +117,27 @@ type writtenDoc struct {
 // update runs fn as one transaction. fn may run more than once and has to set
 // what it returns by captured variables anew each time.
 //
-// What fn wrote leaves the caches before update returns: whoever was told that
-// a certificate is revoked can rely on it.
+// What fn wrote leaves the caches before anybody can see it, and stays out until
+// update returns: whoever was told that a certificate is revoked can rely on it,
+// also if it was another update that revoked it, in the same group as one that
+// found nothing left to do.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 	s.pending.begin()
 	defer s.pending.end()
 	var last *tx
+	var written []writtenDoc // by all runs of fn
 	err := s.engine.Update(ctx, func(e Tx) error {
 		last = &tx{Tx: e}
-		return fn(last)
-	})
-	if last == nil {
+		err := fn(last)
+		for _, w := range last.written {
+			s.forget(w.kind, w.id, writeBegins)
+		}
+		written = append(written, last.written...)
 		return err
-	}
+	})
 	// Also after an error: a failed sync leaves open what is on disk.
-	for _, w := range last.written {
-		s.forget(w.kind, w.id)
+	for _, w := range written {
+		s.forget(w.kind, w.id, writeEnds)
 	}
 	if err == nil {
 		s.pending.apply(last.pending)
@@ -141,28 +146,28 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 }
 
 // forget drops a document from the caches.
-func (s *Store) forget(k Kind, id string) {
+func (s *Store) forget(k Kind, id string, at moment) {
 	switch k {
 	case KindAccount:
-		s.accounts.clear()
+		s.accounts.clear(at)
 	case KindKey:
-		s.keys.drop(id)
+		s.keys.drop(id, at)
 	case KindAuthority:
-		s.authorities.drop(id)
-		s.subjects.clear() // the ID does not tell the subject; authorities change seldom
+		s.authorities.drop(id, at)
+		s.subjects.clear(at) // the ID does not tell the subject; authorities change seldom
 	case KindIssuer:
-		s.issuers.drop(id)
+		s.issuers.drop(id, at)
 	case KindCert, KindTombstone:
 		_, fingerprint := split(k, id)
-		s.holders.drop(fingerprint)
+		s.holders.drop(fingerprint, at)
 	case KindThing:
-		s.things.drop(id)
+		s.things.drop(id, at)
 	case KindThingGroup:
-		s.groups.drop(id)
+		s.groups.drop(id, at)
 	case KindPolicy:
-		s.policies.drop(id)
+		s.policies.drop(id, at)
 	case KindTemplate:
-		s.templates.drop(id)
+		s.templates.drop(id, at)
 	}
 }
 
@@ -175,7 +180,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, fn func(muster.Change
 	return s.engine.Changes(ctx, after, func(seq uint64, k Kind, id string) error {
 		// The engine may tell of a change before the Update that made it has
 		// returned, and so before update dropped the replaced value.
-		s.forget(k, id)
+		s.forget(k, id, writeIsDone)
 		kind, ok := resourceKind(k)
 		if !ok {
 			return nil
