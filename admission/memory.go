@@ -38,8 +38,8 @@ type Memory struct {
 
 	mu    sync.Mutex
 	rings map[ringKey]*ring
-	dirty map[refusalKey]bool // to be put; false: to be dropped
-	gone  map[refusalKey]muster.Refusal
+	dirty map[refusalKey]struct{} // to be put
+	gone  map[refusalKey]struct{} // stored, and to be dropped
 }
 
 type ringKey struct{ account, authority string }
@@ -50,8 +50,13 @@ type refusalKey struct {
 }
 
 type ring struct {
-	order   *list.List // of muster.Refusal, the latest first
+	order   *list.List // of *entry, the latest first
 	entries map[string]*list.Element
+}
+
+type entry struct {
+	muster.Refusal
+	stored bool // the store may hold it, or an earlier one that it replaces
 }
 
 // NewMemory makes an empty memory. store may be nil: then nothing outlives the
@@ -59,7 +64,7 @@ type ring struct {
 func NewMemory(store RefusalStore, log zerolog.Logger) *Memory {
 	return &Memory{
 		store: store, log: log, rings: map[ringKey]*ring{},
-		dirty: map[refusalKey]bool{}, gone: map[refusalKey]muster.Refusal{},
+		dirty: map[refusalKey]struct{}{}, gone: map[refusalKey]struct{}{},
 	}
 }
 
@@ -76,7 +81,7 @@ func (m *Memory) Load(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range stored {
-		m.put(r)
+		m.put(r).stored = true
 	}
 	clear(m.dirty)
 	return nil
@@ -122,23 +127,25 @@ func (m *Memory) Flush(ctx context.Context) error {
 	return nil
 }
 
+// takeDirty empties what is to be dropped first, so that it cannot pile up in a
+// storm of refusals that push one another out.
 func (m *Memory) takeDirty() (put, drop []muster.Refusal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for k, present := range m.dirty {
+	for k := range m.gone {
+		if len(drop) == flushSize {
+			break
+		}
+		drop = append(drop, muster.Refusal{Account: k.account, AuthorityID: k.authority, CertificateID: k.certificate})
+		delete(m.gone, k)
+	}
+	for k := range m.dirty {
 		if len(put)+len(drop) == flushSize {
 			break
 		}
-		if present {
-			if r, ok := m.rings[k.ringKey]; ok {
-				if e, ok := r.entries[k.certificate]; ok {
-					put = append(put, e.Value.(muster.Refusal))
-				}
-			}
-		} else {
-			drop = append(drop, m.gone[k])
-			delete(m.gone, k)
-		}
+		e := m.rings[k.ringKey].entries[k.certificate].Value.(*entry)
+		e.stored = true
+		put = append(put, e.Refusal)
 		delete(m.dirty, k)
 	}
 	return put, drop
@@ -151,42 +158,52 @@ func (m *Memory) Remember(r muster.Refusal) {
 	m.put(r)
 }
 
-func (m *Memory) put(r muster.Refusal) {
+func (m *Memory) put(r muster.Refusal) *entry {
 	key := ringKey{r.Account, r.AuthorityID}
 	rg, ok := m.rings[key]
 	if !ok {
 		rg = &ring{order: list.New(), entries: map[string]*list.Element{}}
 		m.rings[key] = rg
 	}
-	if e, ok := rg.entries[r.CertificateID]; ok {
-		if last := e.Value.(muster.Refusal); last.Reason == r.Reason {
-			r.First, r.Count = last.First, last.Count+r.Count
+	e := &entry{Refusal: r}
+	if known, ok := rg.entries[r.CertificateID]; ok {
+		e = known.Value.(*entry)
+		if e.Reason == r.Reason {
+			r.First, r.Count = e.First, e.Count+r.Count
 		}
-		e.Value = r
-		rg.order.MoveToFront(e)
+		e.Refusal = r
+		rg.order.MoveToFront(known)
 	} else {
-		rg.entries[r.CertificateID] = rg.order.PushFront(r)
+		rg.entries[r.CertificateID] = rg.order.PushFront(e)
 	}
-	m.mark(key, r, true)
+	if k, kept := m.storable(key, r.CertificateID); kept {
+		m.dirty[k] = struct{}{}
+		if _, waits := m.gone[k]; waits { // it came back before the drop
+			delete(m.gone, k)
+			e.stored = true
+		}
+	}
 	if rg.order.Len() > ringSize {
-		oldest := rg.order.Remove(rg.order.Back()).(muster.Refusal)
-		delete(rg.entries, oldest.CertificateID)
-		m.mark(key, oldest, false)
+		m.forget(key, rg)
+	}
+	return e
+}
+
+// forget drops the oldest of a ring.
+func (m *Memory) forget(key ringKey, rg *ring) {
+	oldest := rg.order.Remove(rg.order.Back()).(*entry)
+	delete(rg.entries, oldest.CertificateID)
+	if k, kept := m.storable(key, oldest.CertificateID); kept {
+		delete(m.dirty, k)
+		if oldest.stored {
+			m.gone[k] = struct{}{}
+		}
 	}
 }
 
-// mark notes what the next flush has to do. Strangers are not stored.
-func (m *Memory) mark(key ringKey, r muster.Refusal, present bool) {
-	if m.store == nil || key.account == "" {
-		return
-	}
-	k := refusalKey{key, r.CertificateID}
-	m.dirty[k] = present
-	if present {
-		delete(m.gone, k)
-	} else {
-		m.gone[k] = r
-	}
+// storable reports whether a refusal is for the store: a stranger's is not.
+func (m *Memory) storable(key ringKey, certificate string) (refusalKey, bool) {
+	return refusalKey{key, certificate}, m.store != nil && key.account != ""
 }
 
 // Recall returns what is remembered of a certificate, the latest first.
@@ -196,7 +213,7 @@ func (m *Memory) Recall(certificateID string) []muster.Refusal {
 	var found []muster.Refusal
 	for _, rg := range m.rings {
 		if e, ok := rg.entries[certificateID]; ok {
-			found = append(found, e.Value.(muster.Refusal))
+			found = append(found, e.Value.(*entry).Refusal)
 		}
 	}
 	slices.SortFunc(found, func(a, b muster.Refusal) int {
@@ -220,11 +237,15 @@ func (g *Gate) remember(c *Candidate, d Decision, clientID string, f Facts) {
 		authority = f.Record.AuthorityID
 	}
 	account := f.Account
-	if authority == "" && f.Record.Status == "" && f.Tombstone == "" {
+	known := f.Record.Status != "" || f.Tombstone != ""
+	switch {
+	case !known && authority == "":
 		account = "" // a stranger, whatever account it asked for
+	case !known && f.Leaf.Weakness != "":
+		account, authority = "", "" // the same: nobody could check who signed it
 	}
 	g.memory.Remember(muster.Refusal{
 		Time: now, First: now, Count: 1, Account: account, AuthorityID: authority, CertificateID: c.ID,
-		Reason: d.Reason, Detail: d.Detail, ClientID: clientID, Remote: c.Remote, Facts: facts,
+		Reason: d.Reason, Detail: clip(d.Detail), ClientID: clip(clientID), Remote: c.Remote, Facts: facts,
 	})
 }
