@@ -1,0 +1,71 @@
+package hooks
+
+import (
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/muster-mqtt/muster"
+)
+
+// Codes that each packet may carry: MQTT 5 §3.2.2.2 and §3.14.2.1, and 3.1.1
+// §3.2.2.3. A code of the wrong packet is a protocol error of ours.
+const (
+	connackCodes    = "\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8A\x8C\x90\x95\x97\x99\x9A\x9B\x9C\x9D\x9F"
+	disconnectCodes = "\x80\x81\x82\x83\x87\x89\x8B\x8D\x8E\x8F\x90\x93\x94\x95\x96\x97\x98\x99\x9A\x9B\x9C\x9D\x9E\x9F\xA0\xA1\xA2"
+	connackCodesV3  = "\x01\x02\x03\x04\x05"
+)
+
+func TestCodes(t *testing.T) {
+	for _, tc := range []struct {
+		reason         muster.Reason
+		v5, v3, kicked byte
+	}{
+		{muster.ReasonUnacceptableCertificate, 0x87, 5, 0x87},
+		{muster.ReasonOutsideValidity, 0x87, 5, 0x87},
+		{muster.ReasonAmbiguousAccount, 0x87, 5, 0x87},
+		{muster.ReasonDeleted, 0x8A, 5, 0x98},
+		{muster.ReasonTransferred, 0x8A, 5, 0x98},
+		{muster.ReasonInactive, 0x87, 5, 0x87},
+		{muster.ReasonRevoked, 0x8A, 5, 0x98},
+		{muster.ReasonPendingTransfer, 0x87, 5, 0x87},
+		{muster.ReasonUntrustedIssuer, 0x87, 5, 0x87},
+		{muster.ReasonAuthorityDeleted, 0x87, 5, 0x87},
+		{muster.ReasonAuthorityUnverified, 0x87, 5, 0x87},
+		{muster.ReasonAuthorityInactive, 0x87, 5, 0x87},
+		{muster.ReasonAuthorityExpired, 0x87, 5, 0x87},
+		{muster.ReasonAutoRegistrationDisabled, 0x87, 5, 0x87},
+		{muster.ReasonProvisioningFailed, 0x87, 5, 0x87},
+		{muster.ReasonPendingActivation, 0x87, 5, 0x87},
+		{muster.ReasonPendingQuota, 0x89, 3, 0x89},
+		{muster.ReasonRevocationUnknown, 0x88, 3, 0x80},
+		{muster.ReasonInternalError, 0x88, 3, 0x80},
+		{muster.ReasonNoCertificate, 0x87, 5, 0x87},
+		{muster.ReasonConnectInvalid, 0x82, 5, 0x82},
+		{muster.ReasonTooManyConnections, 0x9F, 3, 0x9F},
+		{muster.ReasonPolicyDenied, 0x87, 5, 0x87},
+		{muster.ReasonShutdown, 0x89, 3, 0x8B},
+	} {
+		v5, v3, kicked := code(tc.reason, "seen", 5), code(tc.reason, "seen", 4), disconnectOf(tc.reason)
+		if v5.Code != tc.v5 || v3.Code != tc.v3 || kicked.Code != tc.kicked {
+			t.Errorf("%s: CONNACK 0x%02X and %d, DISCONNECT 0x%02X; want 0x%02X and %d, 0x%02X",
+				tc.reason, v5.Code, v3.Code, kicked.Code, tc.v5, tc.v3, tc.kicked)
+		}
+		if v5.Reason != string(tc.reason)+": seen" {
+			t.Errorf("%s: reason string %q", tc.reason, v5.Reason)
+		}
+		legal(t, tc.reason, connackCodes, v5)
+		legal(t, tc.reason, connackCodesV3, v3)
+		legal(t, tc.reason, disconnectCodes, kicked)
+	}
+}
+
+func legal(t *testing.T, r muster.Reason, codes string, c packets.Code) {
+	t.Helper()
+	for i := range len(codes) {
+		if codes[i] == c.Code {
+			return
+		}
+	}
+	t.Errorf("%s: the packet knows no code 0x%02X", r, c.Code)
+}
