@@ -251,6 +251,10 @@ func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
 	return Decide(f)
 }
 
+// Expiry returns the moment after which the certificate of c is refused for its
+// validity.
+func (g *Gate) Expiry(c *Candidate) time.Time { return c.Leaf.NotAfter.Add(g.skew) }
+
 // Session is a client that was admitted, as its transport sees it: what to do
 // when the registry changes, and when the transport has ended. Package hooks
 // implements it, package broker uses it.

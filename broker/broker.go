@@ -170,6 +170,9 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	c.inspected(b.gate.Inspect(ctx, tc.ConnectionState(), tc.RemoteAddr().String()))
 	b.observer.Inspected(time.Since(start))
 
+	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate))+time.Millisecond, func() { b.judge(ctx, c) })
+	defer expiry.Stop()
+
 	server, err := b.servers.of(c.candidate.Account)
 	if err != nil {
 		b.log.Error().Err(err).Str("account", c.candidate.Account).Msg("the account's server could not be started")

@@ -1,17 +1,23 @@
 package broker_test
 
 import (
+	"crypto/x509/pkix"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 
 	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/internal/mint"
 )
 
 // TestRevokedBetweenHandshakeAndConnect revokes a certificate while its
 // connection has shaken hands and not yet sent CONNECT. None may get in.
 func TestRevokedBetweenHandshakeAndConnect(t *testing.T) {
+	t.Parallel()
 	const rounds = 500
 	f := newFixture(t, options{})
 	f.policy("all", allowAll)
@@ -122,5 +128,22 @@ func TestDetachedPolicyTakesSubscriptionsAway(t *testing.T) {
 	}
 	if codes := reader.subscribe(t, "secret/#"); codes[0] != 0x87 {
 		t.Errorf("SUBACK 0x%02X for what is not allowed any more", codes[0])
+	}
+}
+
+// TestExpiredCertificateIsClosed: a certificate may run out while it is in use.
+func TestExpiredCertificateIsClosed(t *testing.T) {
+	f := newFixture(t, options{gate: func(c *admission.Config) { c.Skew = time.Millisecond }})
+	f.policy("all", allowAll)
+	l, err := f.authority("factory", template).Issue(mint.Request{
+		Subject: pkix.Name{CommonName: "sensor"}, NotAfter: time.Now().Add(2 * time.Second),
+	})
+	must(t, err)
+	d := f.admitted(l, "sensor").closed(t)
+	if d == nil || d.ReasonCode != 0x87 || !strings.HasPrefix(d.Properties.ReasonString, string(muster.ReasonOutsideValidity)) {
+		t.Errorf("the connection ended with %+v", d)
+	}
+	if !time.Now().After(l.Cert.NotAfter) {
+		t.Error("it ended early")
 	}
 }

@@ -23,6 +23,7 @@ func unlimited(c *broker.Config) { c.Limits.ConnectsPerSecond = 1_000_000 }
 // one client ID: exactly one may stay [MQTT-3.1.4-3], and the next round must
 // find it, or it would stay too.
 func TestOneConnectionAClientID(t *testing.T) {
+	t.Parallel()
 	const rounds, racers = 300, 8
 	f := newFixture(t, options{broker: unlimited})
 	f.policy("all", allowAll)
