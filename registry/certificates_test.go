@@ -52,7 +52,7 @@ func (f *fixture) inStatus(a muster.Authority, ca *mint.Authority, name string, 
 	case muster.PendingTransfer:
 		c := f.register(ca, name, muster.Inactive)
 		c.Status = status
-		f.force(c)
+		f.force(registry.KindCert, c)
 		return c
 	}
 	return f.register(ca, name, status)
@@ -96,7 +96,7 @@ func TestDeleteCertificate(t *testing.T) {
 		if strings.Contains(attached, "policy") {
 			c.Policies = []string{"p"}
 		}
-		f.force(c)
+		f.force(registry.KindCert, c)
 		f.is(what, f.DeleteCertificate(t.Context(), account, c.ID, force), outcomes[outcome])
 		certificates, tombstones, err := f.Find(t.Context(), c.ID)
 		f.ok(err)

@@ -239,6 +239,9 @@ func (e *enrolment) plan(t *tx, c *certificateTx) (p plan, reason string, err er
 		}
 		p.attached.Policies, _ = with(p.attached.Policies, g.Name)
 	}
+	if n := len(p.attached.Things); n > maxThings {
+		return p, fmt.Sprintf("%d things would be attached to the certificate, at most %d may", n, maxThings), nil
+	}
 	if n := len(p.attached.Policies); n > maxPolicies {
 		return p, fmt.Sprintf("%d policies would be attached to the certificate, at most %d may", n, maxPolicies), nil
 	}

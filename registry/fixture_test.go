@@ -151,20 +151,20 @@ func (f *fixture) policy(name string) {
 	must(f.CreatePolicy(f.Context(), account, name, allowAll, nil))(f)
 }
 
-// force writes a certificate past the rules, for states that nothing leads to yet.
-func (f *fixture) force(c muster.Certificate) {
+// force writes a document past the rules, for states that nothing leads to yet.
+func (f *fixture) force(k registry.Kind, v any) {
 	f.Helper()
-	text := must(json.Marshal(c))(f)
+	text := must(json.Marshal(v))(f)
 	f.ok(f.engine.Update(f.Context(), func(tx registry.Tx) error {
-		id, entries, err := registry.Index(registry.KindCert, text)
+		id, entries, err := registry.Index(k, text)
 		if err != nil {
 			return err
 		}
-		d, err := tx.Get(registry.KindCert, id)
+		d, err := tx.Get(k, id)
 		if err != nil {
 			return err
 		}
-		return tx.Put(registry.KindCert, registry.Doc{ID: id, Version: d.Version, JSON: text, Index: entries})
+		return tx.Put(k, registry.Doc{ID: id, Version: d.Version, JSON: text, Index: entries})
 	}))
 }
 

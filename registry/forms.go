@@ -35,6 +35,10 @@ const (
 	maxPolicies          = 10 // attached to one certificate or thing group
 )
 
+// maxThings is how many things a certificate may be attached to. AWS names no
+// limit; every CONNECT looks at all of them.
+const maxThings = 100
+
 func checkName(what string, form *regexp.Regexp, name string) error {
 	if !form.MatchString(name) {
 		return fmt.Errorf("%s %.200q: want %s: %w", what, name, strings.Trim(form.String(), "^$"), muster.ErrInvalid)

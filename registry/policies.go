@@ -55,6 +55,36 @@ func (s *Store) sharedPolicy(ctx context.Context, account, name string) (muster.
 	return s.policies.load(id, func() (muster.Policy, error) { return get[muster.Policy](ctx, s, KindPolicy, id) })
 }
 
+// ListPolicies lists the account's policies by name.
+func (s *Store) ListPolicies(ctx context.Context, account string, p Page) ([]muster.Policy, Cursor, error) {
+	return list[muster.Policy](ctx, s, KindPolicy, "", []byte(account+"/"), p)
+}
+
+// DeletePolicy deletes a policy that is attached to nothing and has no version
+// beside its default (ErrInUse).
+func (s *Store) DeletePolicy(ctx context.Context, account, name string) error {
+	id := docID(KindPolicy, account, name)
+	return s.update(ctx, func(t *tx) error {
+		p, _, err := read[muster.Policy](t, KindPolicy, id)
+		if err != nil {
+			return err
+		}
+		if n := len(p.Versions); n > 1 {
+			return fmt.Errorf("policy %s: it has %d versions, delete all but the default first: %w", name, n, muster.ErrInUse)
+		}
+		for _, k := range []Kind{KindCert, KindThingGroup} {
+			target, err := holder(t, k, IndexPolicy, Key(account, name))
+			if err != nil {
+				return err
+			}
+			if target != "" {
+				return fmt.Errorf("policy %s: attached to %s %s, detach it first: %w", name, noun(k), target, muster.ErrInUse)
+			}
+		}
+		return t.remove(KindPolicy, id)
+	})
+}
+
 // AttachPolicy attaches a policy to a certificate or a thing group, at most ten
 // to each. To attach it again changes nothing.
 func (s *Store) AttachPolicy(ctx context.Context, account, policy string, target muster.ResourceKind, targetID string) error {
@@ -81,11 +111,40 @@ func (s *Store) DetachPolicy(ctx context.Context, account, policy string, target
 	})
 }
 
+// AttachedPolicies returns the names of the policies attached to a certificate
+// or a thing group, sorted. inherited adds those of the group's parents, or of
+// the groups of the certificate's things and their parents.
+func (s *Store) AttachedPolicies(ctx context.Context, account string, target muster.ResourceKind, id string, inherited bool) ([]string, error) {
+	if err := checkPolicyTarget(target); err != nil {
+		return nil, err
+	}
+	w := &principalWalk{store: s, account: account}
+	if target == muster.KindThingGroup {
+		g, err := s.ThingGroup(ctx, account, id)
+		if err != nil || !inherited {
+			return g.Policies, err
+		}
+		err = w.group(ctx, id)
+		return sortedNames(w.policies), err
+	}
+	c, err := s.Certificate(ctx, account, id)
+	if err != nil || !inherited {
+		return c.Policies, err
+	}
+	w.policies = c.Policies
+	for _, name := range c.Things {
+		if err := w.thing(ctx, name, ""); err != nil {
+			return nil, err
+		}
+	}
+	return sortedNames(w.policies), nil
+}
+
 // editPolicies replaces the names of the policies attached to a target, if edit
 // changes them.
 func (s *Store) editPolicies(ctx context.Context, account string, target muster.ResourceKind, id string, edit func(*tx, []string) ([]string, bool, error)) error {
-	if target != muster.KindCertificate && target != muster.KindThingGroup {
-		return fmt.Errorf("policies are attached to certificates and thing groups, not to %q: %w", target, muster.ErrInvalid)
+	if err := checkPolicyTarget(target); err != nil {
+		return err
 	}
 	return s.update(ctx, func(t *tx) error {
 		if target == muster.KindThingGroup {
@@ -111,4 +170,11 @@ func (s *Store) editPolicies(ctx context.Context, account string, target muster.
 		c.Policies = names
 		return t.putCertificate(c)
 	})
+}
+
+func checkPolicyTarget(target muster.ResourceKind) error {
+	if target != muster.KindCertificate && target != muster.KindThingGroup {
+		return fmt.Errorf("policies are attached to certificates and thing groups, not to %q: %w", target, muster.ErrInvalid)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/registry"
 )
 
 func TestCreatePolicy(t *testing.T) {
@@ -74,6 +75,101 @@ func TestAttachPolicy(t *testing.T) {
 		f.is("no such target", f.AttachPolicy(t.Context(), account, "p00", kind, "nowhere"), muster.ErrNotFound)
 	}
 	f.is("a thing", f.AttachPolicy(t.Context(), account, "p00", muster.KindThing, "t"), muster.ErrInvalid)
+}
+
+func TestListPolicies(t *testing.T) {
+	f := newFixture(t)
+	for _, name := range []string{"b", "a", "c"} {
+		f.policy(name)
+	}
+	must(f.CreatePolicy(t.Context(), account2, "theirs", allowAll, nil))(f)
+	for _, test := range []struct {
+		page registry.Page
+		want string
+		more bool
+	}{
+		{registry.Page{}, "abc", false},
+		{registry.Page{Desc: true}, "cba", false},
+		{registry.Page{Limit: 2}, "ab", true},
+	} {
+		list, next, err := f.ListPolicies(t.Context(), account, test.page)
+		f.ok(err)
+		got := ""
+		for _, p := range list {
+			got += p.Name
+		}
+		if got != test.want || (next != nil) != test.more {
+			t.Errorf("%+v: listed %q, more %t; want %q, %t", test.page, got, next != nil, test.want, test.more)
+		}
+	}
+}
+
+func TestDeletePolicy(t *testing.T) {
+	f := newFixture(t)
+	ca := f.mint("Delete")
+	f.authority(ca)
+	c := f.register(ca, "device", muster.Active)
+	must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: "g"}))(f)
+	for _, name := range []string{"free", "certified", "grouped", "versioned", "free2"} {
+		f.policy(name)
+	}
+	f.ok(f.AttachPolicy(t.Context(), account, "certified", muster.KindCertificate, c.ID))
+	f.ok(f.AttachPolicy(t.Context(), account, "free2", muster.KindCertificate, c.ID)) // its name begins as the other's
+	f.ok(f.AttachPolicy(t.Context(), account, "grouped", muster.KindThingGroup, "g"))
+	versioned := must(f.Policy(t.Context(), account, "versioned"))(f)
+	versioned.Versions = append(versioned.Versions, muster.PolicyVersion{ID: "2", Document: allowAll})
+	f.force(registry.KindPolicy, versioned)
+	for _, test := range []struct {
+		account, name string
+		want          error
+		text          string
+	}{
+		{account, "nowhere", muster.ErrNotFound, "nowhere"},
+		{account2, "free", muster.ErrNotFound, "free"},
+		{account, "certified", muster.ErrInUse, "certificate " + c.ID},
+		{account, "grouped", muster.ErrInUse, "thing group g"},
+		{account, "versioned", muster.ErrInUse, "2 versions"},
+		{account, "free", nil, ""},
+		{account, "free", muster.ErrNotFound, "free"},
+	} {
+		err := f.DeletePolicy(t.Context(), test.account, test.name)
+		f.is(test.name, err, test.want)
+		if err != nil && !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%s: %v, want %q in it", test.name, err, test.text)
+		}
+		f.step()
+	}
+	f.policy("free") // the name can be had again
+	f.ok(f.DetachPolicy(t.Context(), account, "grouped", muster.KindThingGroup, "g"))
+	f.ok(f.DeletePolicy(t.Context(), account, "grouped"))
+}
+
+func TestAttachedPolicies(t *testing.T) {
+	f := newFixture(t)
+	c := f.lamp()
+	for _, test := range []struct {
+		kind      muster.ResourceKind
+		id        string
+		inherited bool
+		want      string
+		err       error
+	}{
+		{muster.KindCertificate, c.ID, false, "house own", nil},
+		{muster.KindCertificate, c.ID, true, "floor house own", nil},
+		{muster.KindThingGroup, "floor", false, "floor", nil},
+		{muster.KindThingGroup, "floor", true, "floor house", nil},
+		{muster.KindThingGroup, "house", true, "house", nil},
+		{muster.KindCertificate, "nowhere", true, "", muster.ErrNotFound},
+		{muster.KindThingGroup, "nowhere", true, "", muster.ErrNotFound},
+		{muster.KindThing, "lamp", true, "", muster.ErrInvalid},
+	} {
+		got, err := f.AttachedPolicies(t.Context(), account, test.kind, test.id, test.inherited)
+		what := fmt.Sprintf("%s %s, inherited %t", test.kind, test.id, test.inherited)
+		f.is(what, err, test.err)
+		if list := strings.Join(got, " "); list != test.want {
+			t.Errorf("%s: %q, want %q", what, list, test.want)
+		}
+	}
 }
 
 // lamp makes a certificate with a policy of its own, attached to a thing in a
@@ -192,6 +288,10 @@ func TestChanges(t *testing.T) {
 		must(f.CreateThingType(t.Context(), muster.ThingType{Account: account, Name: "k"}))(f)
 		must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: "g"}))(f)
 		must(f.CreateTemplate(t.Context(), muster.Template{Account: account, Name: "m", RoleARN: role}, jitp))(f)
+		f.ok(f.AttachThing(t.Context(), account, "t", c.ID))
+		f.ok(f.DetachThing(t.Context(), account, "t", c.ID))
+		f.ok(f.DeleteThing(t.Context(), account, "t"))
+		f.ok(f.DeletePolicy(t.Context(), account, "p"))
 		f.ok(f.DeleteCertificate(t.Context(), account, c.ID, false))
 
 		ctx, cancel := context.WithCancel(t.Context())
@@ -211,7 +311,7 @@ func TestChanges(t *testing.T) {
 		f.is("cancelled", <-ended, context.Canceled)
 		want := []string{
 			"account " + account, "cacert " + a.ID, "issuer " + a.ID, "cert " + c.ID, "policy p", "thing t", "thingtype k", "thinggroup g",
-			"provisioningtemplate m", "cert " + c.ID, "cert " + c.ID,
+			"provisioningtemplate m", "cert " + c.ID, "cert " + c.ID, "thing t", "policy p", "cert " + c.ID, "cert " + c.ID,
 		}
 		slices.Sort(want)
 		slices.Sort(got)

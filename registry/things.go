@@ -133,6 +133,21 @@ func (s *Store) ListThings(ctx context.Context, account string, p Page) ([]muste
 	return list[muster.Thing](ctx, s, KindThing, "", []byte(account+"/"), p)
 }
 
+// DeleteThing deletes a thing. As AWS has it, one with a certificate attached is
+// an ErrInvalid, not an ErrInUse.
+func (s *Store) DeleteThing(ctx context.Context, account, name string) error {
+	return s.update(ctx, func(t *tx) error {
+		certificate, err := holder(t, KindCert, IndexThing, Key(account, name))
+		if err != nil {
+			return err
+		}
+		if certificate != "" {
+			return fmt.Errorf("thing %s: certificate %s is attached, detach it first: %w", name, certificate, muster.ErrInvalid)
+		}
+		return t.remove(KindThing, docID(KindThing, account, name))
+	})
+}
+
 // CreateThingType creates a thing type; its ID and Created are set here. The
 // same type once more is no error.
 func (s *Store) CreateThingType(ctx context.Context, kind muster.ThingType) (muster.ThingType, error) {

@@ -120,8 +120,8 @@ func (c *checker) certificates() {
 		for _, name := range cert.Policies {
 			c.require(what, registry.KindPolicy, cert.Account+"/"+name)
 		}
-		if !slices.IsSorted(cert.Things) || !slices.IsSorted(cert.Policies) || len(cert.Policies) > 10 {
-			c.Errorf("%s: things %q, policies %q: want sorted, at most ten policies", what, cert.Things, cert.Policies)
+		if !slices.IsSorted(cert.Things) || !slices.IsSorted(cert.Policies) || len(cert.Things) > 100 || len(cert.Policies) > 10 {
+			c.Errorf("%s: things %q, policies %q: want sorted, at most a hundred things and ten policies", what, cert.Things, cert.Policies)
 		}
 		if cert.AuthorityID != "" {
 			c.require(what, registry.KindIssuer, cert.AuthorityID+"/"+cert.Account)
