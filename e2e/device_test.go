@@ -17,6 +17,7 @@ type device struct {
 	key        tls.Certificate
 	id         string // fingerprint
 	maxVersion uint16 // of TLS; 0: the newest
+	secured    func() // called between TLS and CONNECT; nil for nothing
 }
 
 const deviceTimeout = 30 * time.Second
@@ -34,6 +35,9 @@ func (d *device) connect(ctx context.Context, address string, roots *x509.CertPo
 		return nil, err
 	}
 	close = func() { _ = conn.Close() } // the server may have closed it
+	if d.secured != nil {
+		d.secured()
+	}
 	client := paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(conn), PacketTimeout: deviceTimeout})
 	ack, err := client.Connect(ctx, &paho.Connect{ClientID: d.name, KeepAlive: 60, CleanStart: true})
 	if err != nil {

@@ -21,7 +21,8 @@ const template = `{
 }`
 
 const devicePolicy = `{"Version": "2012-10-17", "Statement": [
-  {"Effect": "Allow", "Action": "iot:Connect", "Resource": "arn:aws:iot:*:*:client/${iot:Certificate.Subject.CommonName}"},
+  {"Effect": "Allow", "Action": "iot:Connect", "Resource": [
+    "arn:aws:iot:*:*:client/${iot:Certificate.Subject.CommonName}", "arn:aws:iot:*:*:client/${iot:Certificate.Subject.CommonName}:*"]},
   {"Effect": "Allow", "Action": "iot:Publish", "Resource": "arn:aws:iot:*:*:topic/telemetry/${iot:ClientId}"},
   {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": "arn:aws:iot:*:*:topicfilter/commands/${iot:ClientId}"},
   {"Effect": "Allow", "Action": "iot:Receive", "Resource": "arn:aws:iot:*:*:topic/commands/${iot:ClientId}"}]}`
