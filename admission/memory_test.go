@@ -54,6 +54,21 @@ func (s *shelf) SaveRefusals(_ context.Context, put, drop []muster.Refusal) erro
 	return nil
 }
 
+// holds reports whether a refusal is stored.
+func (s *shelf) holds(r muster.Refusal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.held[keyOf(r)]
+	return ok
+}
+
+// fail makes it fail from now on; nil mends it.
+func (s *shelf) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
 var monday = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
 func refusal(authority string, n int) muster.Refusal {
@@ -137,8 +152,9 @@ func TestMemoryOverRestart(t *testing.T) {
 	if got := after.Recall("factory-1"); got[0].Count != 3 {
 		t.Errorf("the count begins anew: %+v", got)
 	}
-	s.err = errors.New("the disk is gone")
-	if err := admission.NewMemory(s, zerolog.Nop()).Load(t.Context()); !errors.Is(err, s.err) {
+	gone := errors.New("the disk is gone")
+	s.fail(gone)
+	if err := admission.NewMemory(s, zerolog.Nop()).Load(t.Context()); !errors.Is(err, gone) {
 		t.Errorf("Load: %v", err)
 	}
 }
@@ -199,7 +215,7 @@ func TestMemoryThatCameBack(t *testing.T) {
 	for range 4 {
 		must(t, m.Flush(t.Context()))
 	}
-	if _, ok := s.held[keyOf(refusal("factory", 0))]; !ok {
+	if !s.holds(refusal("factory", 0)) {
 		t.Error("it is remembered and not stored")
 	}
 }
@@ -216,23 +232,23 @@ func TestMemoryRuns(t *testing.T) {
 		m.Remember(refusal("factory", 1))
 		time.Sleep(10*time.Second - 1) // of synctest
 		synctest.Wait()
-		if len(s.saves) != 0 {
+		if s.holds(refusal("factory", 1)) {
 			t.Error("flushed early")
 		}
 		time.Sleep(1)
 		synctest.Wait()
-		if len(s.held) != 1 {
-			t.Errorf("%d are stored after ten seconds", len(s.held))
+		if !s.holds(refusal("factory", 1)) {
+			t.Error("not stored after ten seconds")
 		}
-		s.err = errors.New("the disk is full")
+		s.fail(errors.New("the disk is full"))
 		m.Remember(refusal("factory", 2))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		s.err = nil
+		s.fail(nil)
 		m.Remember(refusal("factory", 3))
 		cancel()
 		running.Wait()
-		if _, ok := s.held[keyOf(refusal("factory", 3))]; !ok {
+		if !s.holds(refusal("factory", 3)) {
 			t.Error("what was new at the end was not stored")
 		}
 		if len(m.Recall("factory-2")) != 1 {
