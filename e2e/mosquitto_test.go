@@ -85,6 +85,7 @@ func (s *server) refuse(t *testing.T, c *certificate, reason muster.Reason) {
 // subscriber is a running mosquitto_sub. It connects anew when its connection
 // ends, and ends itself when it is refused.
 type subscriber struct {
+	cmd   *exec.Cmd
 	ended chan struct{} // closed when it has ended
 	code  int           // its exit code, set before ended is closed
 
@@ -110,7 +111,7 @@ func (s *server) subscribe(t *testing.T, version string, c *certificate, topics 
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	sub := &subscriber{ended: make(chan struct{})}
+	sub := &subscriber{cmd: cmd, ended: make(chan struct{})}
 	go func() {
 		defer close(sub.ended)
 		for in := bufio.NewScanner(out); in.Scan(); {
@@ -120,14 +121,18 @@ func (s *server) subscribe(t *testing.T, version string, c *certificate, topics 
 		sub.code = cmd.ProcessState.ExitCode()
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		<-sub.ended
+		sub.stop()
 		if t.Failed() {
 			t.Logf("mosquitto_sub of %s:\n%s", c.name, sub.printed())
 		}
 	})
 	sub.await(t, "Subscribed (mid: 1): "+strings.TrimSuffix(strings.Repeat("1, ", len(topics)), ", "))
 	return sub
+}
+
+func (sub *subscriber) stop() {
+	_ = sub.cmd.Process.Kill() // it may have ended
+	<-sub.ended
 }
 
 func (sub *subscriber) add(text string) {
