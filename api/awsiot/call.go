@@ -17,6 +17,7 @@ type call struct {
 	account string
 	labels  map[string]string
 	query   url.Values
+	header  http.Header // signed, where its name begins with x-amz
 	body    []byte
 	err     error
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/registry"
 )
 
 func TestDecode(t *testing.T) {
@@ -141,6 +142,43 @@ func TestPage(t *testing.T) {
 	}
 	if got, err := base64.StdEncoding.DecodeString(token([]byte{0xfb, 0xff, 0})); err != nil || string(got) != "\xfb\xff\x00" {
 		t.Errorf("token %q, %v", got, err)
+	}
+}
+
+func TestPageByName(t *testing.T) {
+	for query, desc := range map[string]bool{"": false, "isAscendingOrder=true": false, "isAscendingOrder=false": true} {
+		parsed, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &call{query: parsed}
+		if page := c.pageByName(); c.err != nil || page.Desc != desc || page.Limit != 25 {
+			t.Errorf("%s: %+v, %v", query, page, c.err)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	for _, c := range []struct {
+		after      string
+		limit      int
+		want, next string
+	}{
+		{"", 3, "abc", ""},
+		{"", 2, "ab", "b"},
+		{"b", 2, "c", ""},
+		{"aa", 1, "b", "b"}, // what stood there is gone
+		{"c", 1, "", ""},
+		{"\xff", 1, "", ""},
+	} {
+		got, next := cut(names, registry.Page{After: registry.Cursor(c.after), Limit: c.limit})
+		if strings.Join(got, "") != c.want || string(next) != c.next {
+			t.Errorf("%d after %q: %q, %q; want %q, %q", c.limit, c.after, got, next, c.want, c.next)
+		}
+	}
+	if got, next := cut(nil, registry.Page{Limit: 1}); len(got) != 0 || next != nil {
+		t.Errorf("of none: %q, %q", got, next)
 	}
 }
 

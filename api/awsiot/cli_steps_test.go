@@ -92,7 +92,17 @@ func testCLIPolicies(t *testing.T, c *cli, target string) {
 	want(t, answer, "1", "defaultVersionId")
 	want(t, answer, "arn:aws:iot:us-east-1:123456789012:policy/connect", "policyArn")
 	c.run(t, "attach-policy", "--policy-name", "connect", "--target", target)
+	// The path has an escaped ARN, over which the signature must hold.
+	answer = c.run(t, "list-attached-policies", "--target", target, "--recursive")
+	if got := count(t, answer, "policies"); got != 1 {
+		t.Errorf("%d policies attached, want 1", got)
+	}
+	c.refuse(t, "DeleteConflictException", "delete-policy", "--policy-name", "connect")
 	c.run(t, "detach-policy", "--policy-name", "connect", "--target", target)
+	c.run(t, "delete-policy", "--policy-name", "connect")
+	if got := count(t, c.run(t, "list-policies"), "policies"); got != 0 {
+		t.Errorf("%d policies, want none", got)
+	}
 }
 
 func testCLIThings(t *testing.T, c *cli) {
@@ -103,11 +113,9 @@ func testCLIThings(t *testing.T, c *cli) {
 		"--thing-group-properties", "thingGroupDescription=the hall,attributePayload={attributes={floor=1}}")
 	want(t, answer, "arn:aws:iot:us-east-1:123456789012:thinggroup/hall", "thingGroupArn")
 
-	_, err := c.server.store.CreateThing(t.Context(), muster.Thing{Account: account, Name: "t:1", Type: "sensor",
-		Attributes: map[string]string{"line": "7"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer = c.run(t, "create-thing", "--thing-name", "t:1", "--thing-type-name", "sensor",
+		"--attribute-payload", "attributes={line=7}")
+	want(t, answer, "arn:aws:iot:us-east-1:123456789012:thing/t:1", "thingArn")
 	answer = c.run(t, "describe-thing", "--thing-name", "t:1")
 	want(t, answer, "t:1", "defaultClientId")
 	want(t, answer, "sensor", "thingTypeName")
@@ -121,12 +129,42 @@ func testCLIThings(t *testing.T, c *cli) {
 	want(t, answer, account+"."+endpoint, "endpointAddress")
 }
 
+// testCLIProvisioned takes apart what a template made at a first connect.
+func testCLIProvisioned(t *testing.T, c *cli, ca, pem string) {
+	c.run(t, "update-ca-certificate", "--certificate-id", ca, "--new-auto-registration-status", "ENABLE")
+	made, err := c.server.store.Enrol(t.Context(), muster.Enrolment{Account: account, AuthorityID: ca, PEM: pem,
+		Registration: &muster.Registration{
+			Status:   muster.Active,
+			Thing:    &muster.RegistrationThing{Name: "lamp"},
+			Policies: []muster.RegistrationGrant{{Name: "generated", Document: allowConnect}},
+		}})
+	if err != nil || made.Status != muster.Active {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	arn := muster.ARN(region, account, "cert/"+made.ID)
+	answer := c.run(t, "list-thing-principals", "--thing-name", "lamp")
+	if got := count(t, answer, "principals"); got != 1 || at(t, answer, "principals").([]any)[0] != arn {
+		t.Errorf("%v, want %s", answer, arn)
+	}
+	c.run(t, "attach-thing-principal", "--thing-name", "t:1", "--principal", arn)
+	c.run(t, "update-certificate", "--certificate-id", made.ID, "--new-status", "INACTIVE")
+	c.refuse(t, "DeleteConflictException", "delete-certificate", "--certificate-id", made.ID, "--force-delete")
+	c.refuse(t, "InvalidRequestException", "delete-thing", "--thing-name", "lamp")
+	for _, thing := range []string{"lamp", "t:1"} {
+		c.run(t, "detach-thing-principal", "--thing-name", thing, "--principal", arn)
+		c.run(t, "delete-thing", "--thing-name", thing)
+	}
+	c.refuse(t, "DeleteConflictException", "delete-certificate", "--certificate-id", made.ID)
+	c.run(t, "detach-policy", "--policy-name", "generated", "--target", arn)
+	c.run(t, "delete-certificate", "--certificate-id", made.ID)
+	c.run(t, "delete-policy", "--policy-name", "generated")
+}
+
 func testCLIRefusals(t *testing.T, c *cli, device string) {
 	c.refuse(t, "ResourceNotFoundException", "describe-certificate", "--certificate-id", strings.Repeat("0", 64))
 	c.refuse(t, "CertificateStateException", "delete-certificate", "--certificate-id", device)
 	c.refuse(t, "InvalidRequestException", "describe-endpoint", "--endpoint-type", "iot:Data")
-	// Not there yet; the path has an escaped ARN, over which the signature must hold.
-	c.refuse(t, "UnknownOperationException", "list-attached-policies", "--target", muster.ARN(region, account, "cert/"+device))
+	c.refuse(t, "UnknownOperationException", "list-thing-groups") // not there yet
 
 	wrong := *c
 	wrong.env = append(wrong.env[:len(wrong.env):len(wrong.env)], "AWS_SECRET_ACCESS_KEY="+strings.Repeat("x", 40))

@@ -148,6 +148,7 @@ func TestCLI(t *testing.T) {
 	t.Run("certificates", func(t *testing.T) { device = testCLICertificates(t, c, ca, deviceFile) })
 	t.Run("policies", func(t *testing.T) { testCLIPolicies(t, c, muster.ARN(region, account, "cert/"+device)) })
 	t.Run("things", func(t *testing.T) { testCLIThings(t, c) })
+	t.Run("provisioned", func(t *testing.T) { testCLIProvisioned(t, c, ca, string(issue(t, authority).CertPEM())) })
 	t.Run("refusals", func(t *testing.T) { testCLIRefusals(t, c, device) })
 	t.Run("end", func(t *testing.T) { testCLIEnd(t, c, ca, device) })
 }

@@ -66,7 +66,7 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, body []byte) (ac
 	if err != nil {
 		return "", id.KeyID, d.answerFault(w, "", err)
 	}
-	out, err := d.run(r.Context(), match(d.routes, r), &call{account: id.Account, query: r.URL.Query(), body: body})
+	out, err := d.run(r.Context(), match(d.routes, r), &call{account: id.Account, query: r.URL.Query(), header: r.Header, body: body})
 	if err != nil {
 		return id.Account, id.KeyID, d.answerFault(w, id.Account, err)
 	}

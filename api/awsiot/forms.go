@@ -48,6 +48,7 @@ var (
 	certificateMode        = newForm("DEFAULT|SNI_ONLY", 1, 20)
 	certificateStatus      = newForm("ACTIVE|INACTIVE|REVOKED|PENDING_TRANSFER|PENDING_ACTIVATION", 1, 20)
 	templateType           = newForm("FLEET_PROVISIONING|JITP", 1, 20)
+	thingPrincipalType     = newForm("EXCLUSIVE_THING|NON_EXCLUSIVE_THING", 1, 20)
 
 	// roleARN is AWS's form of a role. Its length alone is in the model; there
 	// are no roles in Muster, so that more than the form cannot be checked.

@@ -27,6 +27,12 @@ func FuzzOperations(f *testing.F) {
 		{"POST", "/untag", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tagKeys":["k"]}`},
 		{"GET", "/tags", ""},
 		{"GET", "/endpoint", ""},
+		{"POST", "/things/u", `{"thingTypeName":"","attributePayload":{"attributes":{"a":"b"}}}`},
+		{"DELETE", "/things/t", ""},
+		{"PUT", "/things/t/principals", ""},
+		{"GET", "/things/t/principals", ""},
+		{"GET", "/policies", ""},
+		{"POST", "/attached-policies/arn:aws:iot:us-east-1:123456789012:thinggroup%2Fg", ""},
 	}
 	for i, o := range operations {
 		f.Add(i, "", []byte(o.body))
@@ -35,6 +41,9 @@ func FuzzOperations(f *testing.F) {
 	f.Add(5, "marker=ARUxMjM0NTY3ODkwMTI%3D", []byte(nil))
 	f.Add(14, "resourceArn=arn:aws:iot:us-east-1:123456789012:policy/p", []byte(nil))
 	f.Add(6, "", []byte(`{"policyDocument":{}}`))
+	f.Add(18, "thingPrincipalType=EXCLUSIVE_THING", []byte(nil))
+	f.Add(20, "pageSize=1&isAscendingOrder=false", []byte(nil))
+	f.Add(21, "recursive=true&marker=cA%3D%3D", []byte(nil))
 	f.Add(12, "", []byte(`{"tags":[null]}`))
 
 	f.Fuzz(func(t *testing.T, i int, query string, body []byte) {
@@ -45,6 +54,8 @@ func FuzzOperations(f *testing.F) {
 		s := newServer(t, time.Now)
 		s.call(t, "POST", "/policies/p", members(t, "policyDocument", allowConnect), nil)
 		s.call(t, "POST", "/thing-groups/g", "", nil)
+		s.call(t, "PUT", "/target-policies/p", operations[7].body, nil)
+		s.call(t, "POST", "/things/t", "", nil)
 		o := operations[i]
 		target := o.path
 		if len(parsed) > 0 {

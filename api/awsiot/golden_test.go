@@ -21,8 +21,8 @@ var (
 
 // TestGolden sends the requests of testdata/awsiot/*.golden, each file to a
 // registry of its own, and compares the answers byte for byte. A line that
-// begins with > is sent: method and target, then the body if there is one. A
-// line that begins with < is answered: status and error, then the body. Other
+// begins with > is sent: method and target, then headers that begin with x-amzn,
+// then the body if there is one. A line that begins with < is answered: status and error, then the body. Other
 // lines are remarks. Each request takes place a second after the one before.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/awsiot/*.golden")
@@ -59,7 +59,12 @@ func play(t *testing.T, content string) string {
 		}
 		second = second.Add(time.Second)
 		method, target, _ := strings.Cut(request[0], " ")
-		w := s.send(t, s.key, method, target, strings.Join(request[1:], "\n"))
+		body := request[1:]
+		var headers []string
+		for len(body) > 0 && strings.HasPrefix(body[0], "x-amzn") {
+			headers, body = append(headers, body[0]), body[1:]
+		}
+		w := s.send(t, s.key, method, target, strings.Join(body, "\n"), headers...)
 		if h := w.Header(); h.Get("Content-Type") != "application/json" || h.Get("X-Amzn-RequestId") == "" {
 			t.Errorf("%s: headers %v", request[0], h)
 		}

@@ -32,15 +32,23 @@ func operations() []operation {
 
 		{"CreatePolicy", post, "/policies/{policyName}", (*Dialect).createPolicy},
 		{"GetPolicy", get, "/policies/{policyName}", (*Dialect).getPolicy},
+		{"DeletePolicy", remove, "/policies/{policyName}", (*Dialect).deletePolicy},
+		{"ListPolicies", get, "/policies", (*Dialect).listPolicies},
 		{"AttachPolicy", put, "/target-policies/{policyName}", (*Dialect).attachPolicy},
 		{"DetachPolicy", post, "/target-policies/{policyName}", (*Dialect).detachPolicy},
+		{"ListAttachedPolicies", post, "/attached-policies/{target...}", (*Dialect).listAttachedPolicies},
 
 		{"CreateProvisioningTemplate", post, "/provisioning-templates", (*Dialect).createProvisioningTemplate},
 
 		{"CreateThingType", post, "/thing-types/{thingTypeName}", (*Dialect).createThingType},
 		{"CreateThingGroup", post, "/thing-groups/{thingGroupName}", (*Dialect).createThingGroup},
+		{"CreateThing", post, "/things/{thingName}", (*Dialect).createThing},
 		{"DescribeThing", get, "/things/{thingName}", (*Dialect).describeThing},
+		{"DeleteThing", remove, "/things/{thingName}", (*Dialect).deleteThing},
 		{"ListThings", get, "/things", (*Dialect).listThings},
+		{"AttachThingPrincipal", put, "/things/{thingName}/principals", (*Dialect).attachThingPrincipal},
+		{"DetachThingPrincipal", remove, "/things/{thingName}/principals", (*Dialect).detachThingPrincipal},
+		{"ListThingPrincipals", get, "/things/{thingName}/principals", (*Dialect).listThingPrincipals},
 
 		{"TagResource", post, "/tags", (*Dialect).tagResource},
 		{"UntagResource", post, "/untag", (*Dialect).untagResource},

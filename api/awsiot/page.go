@@ -2,6 +2,7 @@ package awsiot
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 
 	"github.com/muster-mqtt/muster/registry"
@@ -17,6 +18,14 @@ const (
 func (c *call) page() registry.Page {
 	p := c.pageOf("pageSize", "marker")
 	p.Desc = !c.flag("isAscendingOrder")
+	return p
+}
+
+// pageByName reads the pagination of policies. AWS orders them by creation; here
+// they stand by name, backwards for isAscendingOrder=false.
+func (c *call) pageByName() registry.Page {
+	p := c.pageOf("pageSize", "marker")
+	p.Desc = c.param("isAscendingOrder", boolean) == "false"
 	return p
 }
 
@@ -38,6 +47,19 @@ func (c *call) pageOf(size, token string) registry.Page {
 		p.After = after
 	}
 	return p
+}
+
+// cut returns the page of sorted names.
+func cut(names []string, p registry.Page) ([]string, registry.Cursor) {
+	i, found := slices.BinarySearch(names, string(p.After))
+	if found {
+		i++
+	}
+	names = names[i:]
+	if len(names) <= p.Limit {
+		return names, nil
+	}
+	return names[:p.Limit], registry.Cursor(names[p.Limit-1])
 }
 
 // token is what the client sends to get the page after this one; "", which the

@@ -73,12 +73,16 @@ func newServer(tb testing.TB, now func() time.Time) *server {
 	return s
 }
 
-// send makes a signed request.
-func (s *server) send(tb testing.TB, key muster.AccessKey, method, target, body string) *httptest.ResponseRecorder {
+// send makes a signed request, with further headers as "Name: value".
+func (s *server) send(tb testing.TB, key muster.AccessKey, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), method, "https://localhost:8443"+target, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
 	}
 	sum := sha256.Sum256([]byte(body))
 	err := v4.NewSigner().SignHTTP(tb.Context(), aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret},

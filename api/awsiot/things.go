@@ -81,6 +81,51 @@ func (d *Dialect) createThingGroup(ctx context.Context, c *call) (any, error) {
 	}{g.Name, d.arn(g.Account, muster.KindThingGroup, g.Name), g.ID}, nil
 }
 
+func (d *Dialect) createThing(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		Type    string `json:"thingTypeName"`
+		Billing string `json:"billingGroupName"`
+		Payload struct {
+			Attributes map[string]string `json:"attributes"`
+		} `json:"attributePayload"`
+	}
+	c.decode(&in)
+	name := c.label("thingName", registryName)
+	c.optional("thingTypeName", in.Type, registryName)
+	c.optional("billingGroupName", in.Billing, registryName)
+	c.attributes("attributePayload.attributes", in.Payload.Attributes)
+	if c.err != nil {
+		return nil, c.err
+	}
+	t, err := d.store.CreateThing(ctx, muster.Thing{
+		Account:    c.account,
+		Name:       name,
+		Type:       in.Type,
+		Attributes: in.Payload.Attributes,
+		Billing:    in.Billing,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Name string `json:"thingName"`
+		ARN  string `json:"thingArn"`
+		ID   string `json:"thingId"`
+	}{t.Name, d.arn(t.Account, muster.KindThing, t.Name), t.ID}, nil
+}
+
+func (d *Dialect) deleteThing(ctx context.Context, c *call) (any, error) {
+	name := c.label("thingName", registryName)
+	if c.query.Has("expectedVersion") {
+		// It could only be ignored, and it is there to deny.
+		c.refuse("expectedVersion: is not supported, leave it out")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return nil, d.store.DeleteThing(ctx, c.account, name)
+}
+
 func (d *Dialect) describeThing(ctx context.Context, c *call) (any, error) {
 	name := c.label("thingName", registryName)
 	if c.err != nil {

@@ -2,6 +2,7 @@ package awsiot_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -73,17 +74,27 @@ func TestAccountsAreApart(t *testing.T) {
 	var made struct{ CertificateID string }
 	s.call(t, "POST", "/certificate/register-no-ca", members(t, "certificatePem", string(selfSigned(t))), &made)
 	s.call(t, "POST", "/policies/p", members(t, "policyDocument", allowConnect), nil)
-	_, err := s.store.CreateThing(t.Context(), muster.Thing{Account: account, Name: "t"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, target := range []string{"/certificates/" + made.CertificateID, "/policies/p", "/things/t"} {
+	s.call(t, "POST", "/things/t", "", nil)
+	for _, target := range []string{"/certificates/" + made.CertificateID, "/policies/p", "/things/t", "/things/t/principals"} {
 		answered(t, s.send(t, s.other, "GET", target, ""), 404, "ResourceNotFoundException", "")
+	}
+	for _, target := range []string{"/things/t", "/policies/p"} {
+		answered(t, s.send(t, s.other, "DELETE", target, ""), 404, "ResourceNotFoundException", "")
+	}
+	for _, owner := range []string{account, stranger} {
+		principal := "x-amzn-principal: " + muster.ARN(region, owner, "cert/"+made.CertificateID)
+		for _, method := range []string{"PUT", "DELETE"} {
+			w := s.send(t, s.other, method, "/things/t/principals", "", principal)
+			answered(t, w, 404, "ResourceNotFoundException", "")
+		}
+		target := "/attached-policies/" + url.PathEscape(muster.ARN(region, owner, "cert/"+made.CertificateID))
+		answered(t, s.send(t, s.other, "POST", target, ""), 404, "ResourceNotFoundException", "")
 	}
 	for target, want := range map[string]string{
 		"/certificates":   `{"certificates":[]}`,
 		"/cacertificates": `{"certificates":[]}`,
 		"/things":         `{"things":[]}`,
+		"/policies":       `{"policies":[]}`,
 	} {
 		if w := s.send(t, s.other, "GET", target, ""); w.Body.String() != want {
 			t.Errorf("%s: %s, want %s", target, w.Body, want)
@@ -182,6 +193,26 @@ func TestPages(t *testing.T) {
 				t.Fatalf("order %q: %v of %v", order, got, oldestFirst)
 			}
 		}
+	}
+}
+
+// TestUnsignedPrincipal: the header that says what is attached is part of what
+// has to be signed.
+func TestUnsignedPrincipal(t *testing.T) {
+	s := newServer(t, time.Now)
+	var made struct{ CertificateARN string }
+	s.call(t, "POST", "/certificate/register-no-ca", members(t, "certificatePem", string(selfSigned(t))), &made)
+	s.call(t, "POST", "/things/t", "", nil)
+	tampered := *s
+	tampered.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Amzn-Principal", made.CertificateARN)
+		s.ServeHTTP(w, r)
+	})
+	answered(t, tampered.send(t, s.key, "PUT", "/things/t/principals", ""), 403, "InvalidSignatureException", "")
+	other := "x-amzn-principal: " + muster.ARN(region, account, "cert/"+strings.Repeat("0", 64))
+	answered(t, tampered.send(t, s.key, "PUT", "/things/t/principals", "", other), 403, "InvalidSignatureException", "")
+	if w := s.send(t, s.key, "GET", "/things/t/principals", ""); w.Body.String() != `{"principals":[]}` {
+		t.Errorf("attached: %s", w.Body)
 	}
 }
 
