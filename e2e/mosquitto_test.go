@@ -87,7 +87,6 @@ func (s *server) refuse(t *testing.T, c *certificate, reason muster.Reason) {
 type subscriber struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when it has ended
-	code  int           // its exit code, set before ended is closed
 
 	mu   sync.Mutex
 	text strings.Builder // what it printed
@@ -117,8 +116,7 @@ func (s *server) subscribe(t *testing.T, version string, c *certificate, topics 
 		for in := bufio.NewScanner(out); in.Scan(); {
 			sub.add(in.Text())
 		}
-		_ = cmd.Wait() // the exit code says it
-		sub.code = cmd.ProcessState.ExitCode()
+		_ = cmd.Wait() // why it ended is among what it printed
 	}()
 	t.Cleanup(func() {
 		sub.stop()
