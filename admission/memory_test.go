@@ -230,12 +230,12 @@ func TestMemoryRuns(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { m.Run(ctx) })
 		m.Remember(refusal("factory", 1))
-		time.Sleep(10*time.Second - 1) // of synctest
+		time.Sleep(10*time.Second - time.Millisecond) // of synctest
 		synctest.Wait()
 		if s.holds(refusal("factory", 1)) {
 			t.Error("flushed early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if !s.holds(refusal("factory", 1)) {
 			t.Error("not stored after ten seconds")
