@@ -126,7 +126,9 @@ func (f *fixture) serve(l net.Listener) {
 	f.t.Cleanup(func() {
 		cancel()
 		running.Wait()
-		registrytest.Check(f.t, f.engine)
+		if _, test := f.t.(*testing.T); test { // of thousands of devices it takes minutes
+			registrytest.Check(f.t, f.engine)
+		}
 		must(f.t, f.engine.Close())
 	})
 }
