@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,7 +38,25 @@ type server struct {
 	key    muster.AccessKey // of account
 	other  muster.AccessKey // of stranger
 	now    func() time.Time
-	log    *bytes.Buffer
+	log    *logBuffer
+}
+
+// logBuffer takes lines from the test and from the connections of a listener.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // newServer makes one whose clock is now.
@@ -50,7 +69,7 @@ func newServer(tb testing.TB, now func() time.Time) *server {
 	}
 	engine := memory.New()
 	tb.Cleanup(func() { engine.Close() })
-	s := &server{engine: engine, now: now, log: new(bytes.Buffer)}
+	s := &server{engine: engine, now: now, log: new(logBuffer)}
 	if s.store, err = registry.New(registry.Config{Engine: engine, Sealer: sealer, Now: now}); err != nil {
 		tb.Fatal(err)
 	}
