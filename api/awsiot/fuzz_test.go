@@ -6,20 +6,21 @@ import (
 	"time"
 )
 
-// FuzzOperations: no body and no query of a client who may sign brings an
-// operation to panic or to fail within, and every answer is JSON of its kind.
-func FuzzOperations(f *testing.F) {
-	operations := []struct{ method, path, body string }{
-		{"POST", "/cacertificate", members(f, "caCertificate", string(newAuthority(f, "CA").CertPEM()), "certificateMode", "SNI_ONLY",
+type request struct{ method, path, body string }
+
+// fuzzed are the requests that FuzzOperations begins with, by their number.
+func fuzzed(tb testing.TB) []request {
+	return []request{
+		{"POST", "/cacertificate", members(tb, "caCertificate", string(newAuthority(tb, "CA").CertPEM()), "certificateMode", "SNI_ONLY",
 			"registrationConfig", map[string]string{"templateBody": jitpTemplate, "roleArn": role})},
 		{"PUT", "/cacertificate/0000000000000000000000000000000000000000000000000000000000000000", `{"removeAutoRegistration":true}`},
 		{"GET", "/cacertificates", ""},
-		{"POST", "/certificate/register", members(f, "certificatePem", string(selfSigned(f)), "status", "ACTIVE")},
-		{"POST", "/certificate/register-no-ca", members(f, "certificatePem", string(selfSigned(f)))},
+		{"POST", "/certificate/register", members(tb, "certificatePem", string(selfSigned(tb)), "status", "ACTIVE")},
+		{"POST", "/certificate/register-no-ca", members(tb, "certificatePem", string(selfSigned(tb)))},
 		{"GET", "/certificates", ""},
-		{"POST", "/policies/q", members(f, "policyDocument", allowConnect)},
+		{"POST", "/policies/q", members(tb, "policyDocument", allowConnect)},
 		{"PUT", "/target-policies/p", `{"target":"arn:aws:iot:us-east-1:123456789012:thinggroup/g"}`},
-		{"POST", "/provisioning-templates", members(f, "templateName", "t", "templateBody", jitpTemplate, "provisioningRoleArn", role)},
+		{"POST", "/provisioning-templates", members(tb, "templateName", "t", "templateBody", jitpTemplate, "provisioningRoleArn", role)},
 		{"POST", "/thing-types/t", `{"thingTypeProperties":{"searchableAttributes":["a"]}}`},
 		{"POST", "/thing-groups/h", `{"thingGroupProperties":{"attributePayload":{"attributes":{"a":"b"}}}}`},
 		{"GET", "/things", ""},
@@ -34,6 +35,12 @@ func FuzzOperations(f *testing.F) {
 		{"GET", "/policies", ""},
 		{"POST", "/attached-policies/arn:aws:iot:us-east-1:123456789012:thinggroup%2Fg", ""},
 	}
+}
+
+// FuzzOperations: no body and no query of a client who may sign brings an
+// operation to panic or to fail within, and every answer is JSON of its kind.
+func FuzzOperations(f *testing.F) {
+	operations := fuzzed(f)
 	for i, o := range operations {
 		f.Add(i, "", []byte(o.body))
 	}
