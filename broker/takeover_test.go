@@ -133,6 +133,10 @@ func (o *observer) count(what string) int {
 	return o.counts[what]
 }
 
+// patient gives writes more time than the test has, so that nothing but a cut
+// can end them.
+func patient(c *hooks.Config) { c.WriteTimeout = time.Hour }
+
 func awaitCut(t *testing.T, cut <-chan struct{}) {
 	t.Helper()
 	select {
@@ -147,7 +151,7 @@ func awaitCut(t *testing.T, cut <-chan struct{}) {
 func TestTakeoverOfOneWhoDoesNotRead(t *testing.T) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, options{})
+			f := newFixture(t, options{hook: patient})
 			f.policy("all", allowAll)
 			l := f.registered("stuck", "all")
 			cut := f.stuck(l, version)
@@ -161,7 +165,7 @@ func TestTakeoverOfOneWhoDoesNotRead(t *testing.T) {
 func TestRevocationOfOneWhoDoesNotRead(t *testing.T) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, options{})
+			f := newFixture(t, options{hook: patient})
 			f.policy("all", allowAll)
 			l := f.registered("stuck", "all")
 			cut := f.stuck(l, version)
