@@ -17,6 +17,14 @@ type Enrolment struct {
 	Failure      string
 }
 
+// Enrolled is the record of a certificate after an Enrolment.
+type Enrolled struct {
+	Certificate
+	// Wrote says that this enrolment changed the record; another caller's may
+	// have, or nothing was to be changed.
+	Wrote bool
+}
+
 // Principal is what a connection may act as: the certificate, the policies that
 // reach it, and the thing whose name is the client ID, if the certificate is
 // attached to it.

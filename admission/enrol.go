@@ -13,13 +13,13 @@ import (
 // enrol renders the authority's template, if it has one, and asks the registry
 // for the one transaction that registers the certificate. A template that
 // fails is no error: the certificate stays pending, and its record says why.
-func (g *Gate) enrol(ctx context.Context, c *Candidate, f Facts) (muster.Certificate, error) {
+func (g *Gate) enrol(ctx context.Context, c *Candidate, f Facts) (muster.Enrolled, error) {
 	a, err := g.registry.Authority(ctx, f.Account, f.Authority.ID)
 	if err != nil {
 		if errors.Is(err, muster.ErrNotFound) {
 			err = fmt.Errorf("authority %s was deleted: %w", f.Authority.ID, muster.ErrState)
 		}
-		return muster.Certificate{}, err
+		return muster.Enrolled{}, err
 	}
 	e := muster.Enrolment{
 		Account: f.Account, AuthorityID: a.ID,
@@ -28,7 +28,7 @@ func (g *Gate) enrol(ctx context.Context, c *Candidate, f Facts) (muster.Certifi
 	if !a.Registration.IsZero() {
 		r, failure, err := g.render(ctx, c, a)
 		if err != nil {
-			return muster.Certificate{}, err
+			return muster.Enrolled{}, err
 		}
 		e.Failure = failure
 		if failure == "" {

@@ -28,7 +28,7 @@ type Registry interface {
 	PendingCount(ctx context.Context, account, authorityID string) (int, error)
 	// Enrol registers, synced to disk when it returns. It answers
 	// muster.ErrState when the authority may register nobody any more.
-	Enrol(ctx context.Context, e muster.Enrolment) (muster.Certificate, error)
+	Enrol(ctx context.Context, e muster.Enrolment) (muster.Enrolled, error)
 	// Revoke records what a responder said, from any state.
 	Revoke(ctx context.Context, account, id string) error
 }
@@ -194,7 +194,7 @@ type Outcome struct {
 	EnrolTook time.Duration
 	// Repeated says that the record was there, pending, before this connect.
 	Repeated bool
-	Record   muster.Certificate // zero when there is none
+	Record   muster.Enrolled // zero when the rules did not ask for it
 }
 
 // Connect is the second moment: CONNECT arrived. It judges the record as it
@@ -218,7 +218,7 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 		out.EnrolTook = time.Since(start)
 		switch {
 		case err == nil:
-			out.Enrolled = true
+			out.Enrolled = out.Record.Wrote
 			f, d, err = judge(out.Record.ProvisioningFailure)
 		case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
 			f, d, err = judge("")

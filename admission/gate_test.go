@@ -111,10 +111,10 @@ type racing struct {
 	err    error
 }
 
-func (r *racing) Enrol(ctx context.Context, e muster.Enrolment) (muster.Certificate, error) {
+func (r *racing) Enrol(ctx context.Context, e muster.Enrolment) (muster.Enrolled, error) {
 	r.before()
 	if r.err != nil {
-		return muster.Certificate{}, r.err
+		return muster.Enrolled{}, r.err
 	}
 	return r.Registry.Enrol(ctx, e)
 }

@@ -94,8 +94,10 @@ func silent() (Verdict, muster.Reason, bool)                { return Refuse, "",
 // registrable reports whether the facts are of a device that an authority may
 // still have to let in: rules 7 and 8 are about these.
 func (f *Facts) registrable() bool {
-	return f.Record.Status == "" ||
-		f.Record.Status == muster.PendingActivation && f.Record.AuthorityID != ""
+	if f.Record.Status == "" {
+		return f.Authority.State != AuthorityNone // rule 6 is about those whom none signed
+	}
+	return f.Record.Status == muster.PendingActivation && f.Record.AuthorityID != ""
 }
 
 // A CA certificate that was registered without an authority is one that
@@ -312,6 +314,8 @@ func sawAuthority(f *Facts) string {
 
 func sawAutoRegistration(f *Facts) string {
 	switch {
+	case f.Record.Status == "" && f.Authority.State == AuthorityNone:
+		return "no authority signed it"
 	case !f.registrable():
 		return "not needed: the record stands by itself"
 	case f.Authority.AutoRegistration:

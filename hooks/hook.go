@@ -138,7 +138,7 @@ func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
 		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
-		mqtt.OnPacketEncode, mqtt.OnWill, mqtt.OnDisconnect,
+		mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnWill, mqtt.OnDisconnect,
 	}, b) >= 0
 }
 
@@ -157,20 +157,24 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 	return sessionOf(cl) != nil
 }
 
-// OnPacketEncode lets the next connection with the client ID go on: once the
-// CONNACK is written the client stands in mochi's map. And it keeps back the
-// DISCONNECT that mochi would send to clients of MQTT 3.1.1, where only they
-// send it (§3.14): a type that mochi cannot encode is not written.
+// OnPacketEncode keeps back the DISCONNECT that mochi would send to clients of
+// MQTT 3.1.1, where only they send it (§3.14): a type that mochi cannot encode
+// is not written.
 func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	switch {
-	case pk.FixedHeader.Type == packets.Connack:
-		if s := sessionOf(cl); s != nil {
-			s.unlock()
-		}
-	case pk.FixedHeader.Type == packets.Disconnect && cl.Properties.ProtocolVersion < 5:
+	if pk.FixedHeader.Type == packets.Disconnect && cl.Properties.ProtocolVersion < 5 {
 		pk.FixedHeader.Type = packets.Reserved
 	}
 	return pk
+}
+
+// OnPacketSent lets the next connection with the client ID go on: now that the
+// CONNACK is written, a takeover may follow it with a DISCONNECT [MQTT-3.14.0-1].
+func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
+	if pk.FixedHeader.Type == packets.Connack {
+		if s := sessionOf(cl); s != nil {
+			s.unlock()
+		}
+	}
 }
 
 // OnDisconnect runs just before mochi removes a client that has gone. Only who

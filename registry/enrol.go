@@ -37,12 +37,12 @@ type enrolment struct {
 // judge again. A template that cannot be applied is no error: nothing of it is
 // written but the reason, in ProvisioningFailure, and the record stays
 // PENDING_ACTIVATION.
-func (s *Store) Enrol(ctx context.Context, e muster.Enrolment) (muster.Certificate, error) {
+func (s *Store) Enrol(ctx context.Context, e muster.Enrolment) (muster.Enrolled, error) {
 	job, err := s.prepare(e)
 	if err != nil {
-		return muster.Certificate{}, err
+		return muster.Enrolled{}, err
 	}
-	var out muster.Certificate
+	var out muster.Enrolled
 	err = s.update(ctx, func(t *tx) error {
 		c, err := job.record(t)
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) Enrol(ctx context.Context, e muster.Enrolment) (muster.Certifica
 				return err
 			}
 		}
-		out = c.Certificate
+		out = muster.Enrolled{Certificate: c.Certificate, Wrote: len(t.written) > 0}
 		return nil
 	})
 	return out, err

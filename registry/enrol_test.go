@@ -24,7 +24,7 @@ func TestEnrolOnce(t *testing.T) {
 	e := muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "device"), Registration: thingNamed("device")}
 	e.Registration.Policies = []muster.RegistrationGrant{{Name: "generated", Document: allowAll}}
 	before := f.seq()
-	got := make([]muster.Certificate, 64)
+	got := make([]muster.Enrolled, 64)
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() {
@@ -36,10 +36,17 @@ func TestEnrolOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	writers := 0
 	for _, c := range got {
+		if c.Wrote {
+			writers++
+		}
 		if c.Status != muster.Active || c.Generation != got[0].Generation || !slices.Equal(c.Things, []string{"device"}) || c.Revision != 1 {
 			t.Errorf("enrolled as %+v", c)
 		}
+	}
+	if writers != 1 {
+		t.Errorf("%d of %d callers say that they wrote", writers, len(got))
 	}
 	if after := f.seq(); after-before > 3 {
 		t.Errorf("%d changes, want those of one registration", after-before)
@@ -220,7 +227,7 @@ func TestEnrolKeepsThing(t *testing.T) {
 			Registration: &muster.Registration{Status: muster.Inactive, Thing: &muster.RegistrationThing{
 				Name: thing, Type: "sensor", Groups: []string{"floor"}, Attributes: map[string]string{"colour": "blue"},
 			}},
-		}))(f)
+		}))(f).Certificate
 	}
 	for _, name := range []string{"byhand", "made"} {
 		first, second := enrol(ca, name), enrol(ca, name)

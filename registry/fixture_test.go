@@ -143,7 +143,7 @@ func (f *fixture) register(ca *mint.Authority, name string, status muster.Status
 // enrol makes a pending certificate.
 func (f *fixture) enrol(a muster.Authority, ca *mint.Authority, name string) muster.Certificate {
 	f.Helper()
-	return must(f.Enrol(f.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, name)}))(f)
+	return must(f.Enrol(f.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, name)}))(f).Certificate
 }
 
 func (f *fixture) policy(name string) {

@@ -193,7 +193,7 @@ func (f *fixture) lamp() muster.Certificate {
 	r := thingNamed("lamp")
 	r.Thing.Groups = []string{"floor"}
 	r.Policies = []muster.RegistrationGrant{{Name: "own"}, {Name: "house"}}
-	return must(f.Enrol(f.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "lamp"), Registration: r}))(f)
+	return must(f.Enrol(f.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "lamp"), Registration: r}))(f).Certificate
 }
 
 func TestPrincipal(t *testing.T) {
