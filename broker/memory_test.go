@@ -83,7 +83,7 @@ func startChild(b *testing.B, peer string) *childProcess {
 	b.Helper()
 	self, err := os.Executable()
 	must(b, err)
-	cmd := exec.CommandContext(b.Context(), self)
+	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), self) // it ends when its input does
 	cmd.Env = append(os.Environ(), childPeer+"="+peer)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
