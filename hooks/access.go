@@ -23,7 +23,7 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
 	defer h.guard("OnACLCheck", func() { ok = false })
 	s := sessionOf(cl)
 	switch {
-	case s == nil || s.barred.Load():
+	case s == nil || s.kicked.Load() != nil:
 		return false
 	case write:
 		return topic == "" || s.mayPublish(topic, false)

@@ -6,6 +6,7 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 
+	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/policy"
 )
 
@@ -56,7 +57,7 @@ func TestACLCheckDoesNotAllocate(t *testing.T) {
 // TestACLCheckOfOneWhoIsKicked: it may do nothing while its connection ends.
 func TestACLCheckOfOneWhoIsKicked(t *testing.T) {
 	h, cl := admitted(t)
-	sessionOf(cl).barred.Store(true)
+	sessionOf(cl).Kick(muster.ReasonRevoked, "")
 	for _, write := range []bool{true, false} {
 		if h.OnACLCheck(cl, "d/sensor-1/up", write) {
 			t.Errorf("write %v: allowed", write)

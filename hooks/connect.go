@@ -55,6 +55,9 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 	if d, ok := h.open(ctx, cl, c); !ok {
 		return h.refuse(cl, c, d)
 	}
+	if d := sessionOf(cl).kicked.Load(); d != nil { // it changed meanwhile
+		return h.refuse(cl, c, *d)
+	}
 	h.grantKeepAlive(cl)
 	h.observer.Connected(out)
 	line, event := h.log.Debug(), "connected"

@@ -170,10 +170,14 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 // OnPacketSent lets the next connection with the client ID go on: now that the
 // CONNACK is written, a takeover may follow it with a DISCONNECT [MQTT-3.14.0-1].
 func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
-	if pk.FixedHeader.Type == packets.Connack {
-		if s := sessionOf(cl); s != nil {
-			s.unlock()
-		}
+	s := sessionOf(cl)
+	if s == nil || pk.FixedHeader.Type != packets.Connack {
+		return
+	}
+	defer h.guard("OnPacketSent", func() { _ = cl.Net.Conn.Close() })
+	defer s.unlock()
+	if pk.ReasonCode == packets.CodeSuccess.Code {
+		s.admit()
 	}
 }
 

@@ -26,8 +26,10 @@ type Session struct {
 	candidate *admission.Candidate
 	transport net.Conn
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
-	barred    atomic.Bool                  // kicked: it may do nothing more while its connection ends
-	parting   atomic.Bool                  // its connection is being closed
+
+	kicked      atomic.Pointer[admission.Decision] // why it has to go; it may do nothing more meanwhile
+	established atomic.Bool                        // its CONNACK was sent
+	parting     atomic.Bool                        // its connection is being closed
 
 	unlock func() // frees the client ID; its connection's goroutine owns this and ending
 	ending bool   // the client ID was taken once more, to clean up
@@ -139,16 +141,34 @@ const kickTimeout = time.Second
 // Kick closes the connection at once and does not wait for it. A client of
 // MQTT 5 is told why; 3.1.1 has no packet for that.
 func (s *Session) Kick(r muster.Reason, detail string) {
-	if s.barred.Swap(true) {
+	if s.kicked.CompareAndSwap(nil, &admission.Decision{Reason: r, Detail: detail}) && s.established.Load() {
+		s.depart()
+	}
+}
+
+// admit notes that the CONNACK is sent. No DISCONNECT may come before it
+// [MQTT-3.14.0-1], so that who was kicked meanwhile goes now; before that,
+// OnConnect refuses.
+func (s *Session) admit() {
+	s.established.Store(true)
+	if s.kicked.Load() != nil {
+		s.depart()
+	}
+}
+
+// depart carries out a kick.
+func (s *Session) depart() {
+	start := time.Now()
+	r, detail := s.kicked.Load().Reason, s.kicked.Load().Detail
+	first := s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)}, func() {
+		s.hook.observer.Kicked(r, time.Since(start))
+	})
+	if !first {
 		return
 	}
-	start := time.Now()
 	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
 		Msg("connection closed")
-	s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)}, func() {
-		s.hook.observer.Kicked(r, time.Since(start))
-	})
 }
 
 // overflow disconnects a subscriber that cannot keep up, and reports whether
@@ -181,7 +201,7 @@ func (s *Session) part(c packets.Code, closed func()) bool {
 // could not bound that: mochi moves it with each packet that the peer sends.
 func (s *Session) close(c packets.Code) {
 	defer cutAfter(kickTimeout, s.transport)()
-	if s.client.Properties.ProtocolVersion == 5 {
+	if s.client.Properties.ProtocolVersion == 5 && s.established.Load() {
 		_ = s.hook.server.DisconnectClient(s.client, c) // the answer is the code itself
 		return
 	}
