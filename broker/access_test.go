@@ -3,6 +3,7 @@ package broker_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -243,17 +244,22 @@ func TestAliasIsJudgedEachTime(t *testing.T) {
 	}
 }
 
-// untilDenied publishes on a topic of QoS 1 until a change of policies is in
-// force.
-func (r *raw) untilDenied(topic string) {
+// untilDenied and untilAllowed publish on a topic with QoS 1 until a change of
+// policies is in force.
+func (r *raw) untilDenied(topic string)  { r.t.Helper(); r.until(topic, "Puback 87", "Puback 00") }
+func (r *raw) untilAllowed(topic string) { r.t.Helper(); r.until(topic, "Puback 00", "Puback 87") }
+
+func (r *raw) until(topic, want, meanwhile string) {
 	r.t.Helper()
-	for {
-		switch got := r.replies(r.publishPacket(topic, 1)); got {
-		case "Puback 00":
-		case "Puback 87":
+	for end := time.Now().Add(patience); ; {
+		got := r.replies(r.publishPacket(topic, 1))
+		switch {
+		case got == want:
 			return
-		default:
+		case got != meanwhile:
 			r.t.Fatalf("answered %q", got)
+		case time.Now().After(end):
+			r.t.Fatalf("still answered %q", got)
 		}
 	}
 }
@@ -304,7 +310,7 @@ func TestOverflowOfAcknowledgements(t *testing.T) {
 // flood publishes with QoS 1 until a subscriber was disconnected for it.
 func (f *fixture) flood(writer *client, topic string, payload []byte, ended <-chan packets.Packet) {
 	f.t.Helper()
-	for {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		select {
 		case last := <-ended:
 			if last.FixedHeader.Type != packets.Disconnect || last.ReasonCode != 0x97 {
@@ -317,4 +323,5 @@ func (f *fixture) flood(writer *client, topic string, payload []byte, ended <-ch
 			f.t.Fatalf("publish: 0x%02X %v", code, err)
 		}
 	}
+	f.t.Fatal("the subscriber is still connected")
 }

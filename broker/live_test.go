@@ -111,10 +111,13 @@ func TestDetachedPolicyTakesSubscriptionsAway(t *testing.T) {
 	}
 	must(t, f.store.DetachPolicy(t.Context(), account, "all", muster.KindCertificate, id(l)))
 	// The change is in force when the session cannot publish any more.
-	for {
+	for end := time.Now().Add(patience); ; {
 		code, _ := reader.publish(t, &paho.Publish{Topic: "probe", QoS: 1})
 		if code == 0x87 {
 			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the change is not in force")
 		}
 	}
 	for _, topic := range []string{"secret/1", "news/1"} {

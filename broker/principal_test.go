@@ -67,20 +67,6 @@ func TestGroupPolicies(t *testing.T) {
 	f.refused(l, "sensor", 0x87, muster.ReasonPolicyDenied)
 }
 
-// untilAllowed publishes on a topic until a change of policies is in force.
-func (r *raw) untilAllowed(topic string) {
-	r.t.Helper()
-	for {
-		switch got := r.replies(r.publishPacket(topic, 1)); got {
-		case "Puback 87":
-		case "Puback 00":
-			return
-		default:
-			r.t.Fatalf("answered %q", got)
-		}
-	}
-}
-
 func withWill(topic string) func(*packets.Packet) {
 	return func(p *packets.Packet) {
 		p.Connect.WillFlag, p.Connect.WillTopic, p.Connect.WillPayload = true, topic, []byte("x")

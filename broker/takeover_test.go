@@ -112,7 +112,7 @@ func (f *fixture) stuck(l *mint.Leaf, version byte) <-chan struct{} {
 		f.t.Fatal(got)
 	}
 	writer := f.admitted(f.registered("writer", "all"), "writer")
-	payload := make([]byte, 32<<10)
+	payload := make([]byte, 8<<10)
 	// Until its queue is full, or a short time to write has cut it off before.
 	for f.seen.count("dropped") == 0 && f.seen.count("open") == 2 {
 		if _, err := writer.publish(f.t, &paho.Publish{Topic: "flood", Payload: payload}); err != nil {
@@ -182,7 +182,7 @@ func TestRevocationOfOneWhoDoesNotRead(t *testing.T) {
 // takes the lock that it holds while it writes to it, on the goroutine of who
 // publishes. The message that it cannot get is its end.
 func TestOneWhoDoesNotReadHoldsUpNobody(t *testing.T) {
-	f := newFixture(t, options{hook: func(c *hooks.Config) { c.WriteTimeout = 500 * time.Millisecond }})
+	f := newFixture(t, options{hook: func(c *hooks.Config) { c.WriteTimeout = 2 * time.Second }})
 	f.policy("all", allowAll)
 	cut := f.stuck(f.registered("stuck", "all"), 5)
 	writer := f.admitted(f.registered("another", "all"), "another")
