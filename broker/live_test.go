@@ -21,25 +21,23 @@ func TestRevokedBetweenHandshakeAndConnect(t *testing.T) {
 	const rounds = 500
 	f := newFixture(t, options{})
 	f.policy("all", allowAll)
-	a := f.authority("factory", template)
 	for i := range rounds {
 		name := fmt.Sprintf("sensor-%d", i)
-		l := f.leaf(a, name)
-		f.admitted(l, name)
+		l := f.registered(name, "all")
 		conn, err := f.dial(l)
 		must(t, err)
 		if i%2 == 0 { // half of them when the broker has inspected it, half at any time
-			f.seen.wait(t, "inspected", func(n int) bool { return n == 2*i+2 })
+			f.seen.wait(t, "inspected", func(n int) bool { return n == i+1 })
 		}
 		_, err = f.store.UpdateCertificateStatus(t.Context(), account, id(l), muster.Revoked)
 		must(t, err)
-		if c, err := connectOver(conn, name+"-again", nil); err == nil {
+		if c, err := connectOver(conn, name, nil); err == nil {
 			_ = c.Disconnect(&paho.Disconnect{})
 			t.Fatalf("round %d: a revoked certificate got in", i)
 		}
 		_ = conn.Close()
 		if i%2 == 1 {
-			f.seen.wait(t, "inspected", func(n int) bool { return n == 2*i+2 })
+			f.seen.wait(t, "inspected", func(n int) bool { return n == i+1 })
 		}
 	}
 }
