@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -202,10 +203,35 @@ func (s *Session) part(c packets.Code, closed func()) bool {
 func (s *Session) close(c packets.Code) {
 	defer cutAfter(kickTimeout, s.transport)()
 	if s.client.Properties.ProtocolVersion == 5 && s.established.Load() {
-		_ = s.hook.server.DisconnectClient(s.client, c) // the answer is the code itself
-		return
+		s.disconnect(c)
 	}
 	s.client.Stop(c)
+}
+
+// propertiesAside is what a DISCONNECT has besides its reason string, in bytes.
+const propertiesAside = 16
+
+// disconnect writes a DISCONNECT past mochi's buffer: while messages wait in the
+// client's queue mochi keeps small packets back for the next of them, and this
+// one has no next. The lock is the one under which mochi writes whole packets.
+func (s *Session) disconnect(c packets.Code) {
+	asked := s.client.Properties.Props
+	pk := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ProtocolVersion: 5, ReasonCode: c.Code,
+		Properties: packets.Properties{ReasonString: c.Reason},
+	}
+	tight := asked.MaximumPacketSize > 0 && int64(asked.MaximumPacketSize) < int64(len(c.Reason)+propertiesAside) // [MQTT-3.14.2-3]
+	silent := asked.RequestProblemInfoFlag && asked.RequestProblemInfo == 0
+	if tight || silent {
+		pk.Properties.ReasonString = ""
+	}
+	var b bytes.Buffer
+	if pk.DisconnectEncode(&b) != nil {
+		return
+	}
+	s.client.Lock()
+	defer s.client.Unlock()
+	_, _ = s.client.Net.Conn.Write(b.Bytes())
 }
 
 // cutAfter closes a connection when the time is up, unless what it returns is
