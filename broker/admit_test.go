@@ -33,6 +33,22 @@ func TestProvisionedAtFirstConnect(t *testing.T) {
 	}
 }
 
+// TestSessionsDoNotStayForever: what a device leaves behind has an end.
+func TestSessionsDoNotStayForever(t *testing.T) {
+	f := newFixture(t, options{})
+	f.policy("all", allowAll)
+	ages := uint32(1 << 31)
+	c, err := f.connect(f.registered("application", "all"), "application", func(p *paho.Connect) {
+		p.CleanStart = false
+		p.Properties = &paho.ConnectProperties{SessionExpiryInterval: &ages}
+	})
+	must(t, err)
+	defer func() { _ = c.Disconnect(&paho.Disconnect{}) }()
+	if got := c.ack.Properties.SessionExpiryInterval; got == nil || *got != 7*24*60*60 {
+		t.Errorf("the session is granted %v seconds", got)
+	}
+}
+
 func TestHandshakeRegistersNothing(t *testing.T) {
 	f := newFixture(t, options{})
 	f.policy("all", allowAll)

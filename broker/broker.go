@@ -26,7 +26,10 @@ type Observer interface {
 	Handshake(reason muster.Reason, took time.Duration)
 	Inspected(took time.Duration)
 	Rejected(limit string) // closed before the handshake, by this limit
-	Open(change int)       // connections: +1 or -1
+	// Refused tells of a connection whose CONNECT never came or was none; all
+	// others are hooks' to tell of.
+	Refused(reason muster.Reason)
+	Open(change int) // connections: +1 or -1
 }
 
 // Config is what a Broker is made of.
@@ -256,6 +259,7 @@ func (b *Broker) unheard(c *conn, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = muster.ReasonHandshakeTimeout
 	}
+	b.observer.Refused(reason)
 	b.refusals.Warn().Str("event", "refused").Str("reason", string(reason)).Str("certificate", c.candidate.ID).
 		Str("account", c.candidate.Account).Str("remote", c.candidate.Remote).Err(err).Msg("no CONNECT")
 }
@@ -298,4 +302,5 @@ type unobserved struct{}
 func (unobserved) Handshake(muster.Reason, time.Duration) {}
 func (unobserved) Inspected(time.Duration)                {}
 func (unobserved) Rejected(string)                        {}
+func (unobserved) Refused(muster.Reason)                  {}
 func (unobserved) Open(int)                               {}

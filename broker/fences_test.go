@@ -72,6 +72,7 @@ func TestFirstPacket(t *testing.T) {
 		"a truncated CONNECT":   "\x10\x04\x00\x04MQ",
 	} {
 		t.Run(name, func(t *testing.T) {
+			counted := f.seen.count("refused connect_invalid")
 			c := f.raw(l, 4)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -84,6 +85,7 @@ func TestFirstPacket(t *testing.T) {
 			if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 {
 				t.Errorf("%d MB were allocated for it", grown>>20)
 			}
+			f.seen.wait(t, "refused connect_invalid", func(n int) bool { return n == counted+1 })
 		})
 	}
 	f.seen.wait(t, "open", func(n int) bool { return n == 0 })

@@ -24,6 +24,7 @@ const (
 	ioBufferSize  = 1024
 	sysInterval   = 60 // seconds; each one stops the world for its figures
 	maxTopicAlias = 32
+	maxAway       = 7 * 24 * 60 * 60 // seconds that a session outlives its connection
 )
 
 // servers holds one mochi server for each account, so that topics, client IDs,
@@ -74,6 +75,7 @@ func (s *servers) options() *mqtt.Options {
 	c.MaximumInflight = maxInflight
 	c.ReceiveMaximum = maxInflight
 	c.TopicAliasMaximum = maxTopicAlias
+	c.MaximumSessionExpiryInterval = maxAway
 	c.Compatibilities.NoInheritedPropertiesOnAck = true
 	return &mqtt.Options{
 		Capabilities:             c,

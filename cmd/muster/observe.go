@@ -19,6 +19,7 @@ func (o brokerObserver) Handshake(reason muster.Reason, took time.Duration) {
 	}
 }
 
+func (o brokerObserver) Refused(r muster.Reason)      { o.m.Refused(r) }
 func (o brokerObserver) Inspected(took time.Duration) { o.m.Stage(metrics.StageInspect, took) }
 func (o brokerObserver) Rejected(limit string)        { o.m.AcceptRejected(metrics.Limit(limit)) }
 
