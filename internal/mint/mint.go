@@ -52,20 +52,11 @@ type Request struct {
 
 // NewAuthority makes a self-signed root, good for ten years.
 func NewAuthority(commonName string) (*Authority, error) {
-	req := authorityRequest(commonName)
-	template, err := req.template()
-	if err != nil {
-		return nil, err
-	}
-	key, err := req.key()
-	if err != nil {
-		return nil, err
-	}
-	cert, err := sign(template, template, key.Public(), key)
+	leaf, err := authorityRequest(commonName).signItself()
 	if err != nil {
 		return nil, fmt.Errorf("authority %q: %w", commonName, err)
 	}
-	return &Authority{Cert: cert, Key: key}, nil
+	return &Authority{Cert: leaf.Cert, Key: leaf.Key}, nil
 }
 
 // Intermediate makes an authority under this one, good for ten years.
@@ -119,6 +110,15 @@ func SelfSigned(req Request) (*Leaf, error) {
 			edit(c)
 		}
 	}
+	leaf, err := req.signItself()
+	if err != nil {
+		return nil, fmt.Errorf("self-signed certificate %q: %w", req.Subject.CommonName, err)
+	}
+	return leaf, nil
+}
+
+// signItself makes a certificate whose own key signs it.
+func (req Request) signItself() (*Leaf, error) {
 	template, err := req.template()
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func SelfSigned(req Request) (*Leaf, error) {
 	}
 	cert, err := sign(template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("self-signed certificate %q: %w", req.Subject.CommonName, err)
+		return nil, err
 	}
 	return &Leaf{Cert: cert, Key: key}, nil
 }
