@@ -131,7 +131,7 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 func (h *Hook) refuse(cl *mqtt.Client, c *admission.Candidate, d admission.Decision) error {
 	h.observer.Refused(d.Reason)
 	h.gate.Refused(c, d, cl.ID)
-	h.log.Warn().Str("event", "refused").Str("reason", string(d.Reason)).Str("detail", d.Detail).
+	h.refusalLog.Warn().Str("event", "refused").Str("reason", string(d.Reason)).Str("detail", d.Detail).
 		Str("certificate", c.ID).Str("subject", c.Facts.Leaf.Subject).Str("client", fmt.Sprintf("%.128s", cl.ID)).
 		Str("account", c.Account).Str("remote", c.Remote).Msg("client refused")
 	if h.refusals != RefuseHangup && d.Reason != muster.ReasonFirstConnection {

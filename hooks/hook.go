@@ -81,6 +81,10 @@ type Config struct {
 // overflow mochi's 16 bits: 43691 would be a deadline in the past.
 const maxKeepAlive = 43690
 
+// maxRefusalLines is how many refusals a second an account's log tells of; the
+// metrics count all of them, and explain remembers the latest of each device.
+const maxRefusalLines = 200
+
 // Hook is the only auth and access hook of one mochi server, which serves one
 // account. Every method recovers its own panics and denies, because some run
 // on goroutines of mochi that recover nothing.
@@ -97,6 +101,7 @@ type Hook struct {
 	writeTimeout time.Duration
 	observer     Observer
 	log          zerolog.Logger
+	refusalLog   zerolog.Logger // bounded rate, for what devices cause again and again
 	ids          idLocks
 	events       eventLimiter
 	overflowed   int64 // messages that found a full window, as last told; owned by OnSysInfoTick
@@ -123,7 +128,8 @@ func New(c Config) (*Hook, error) {
 		c.Observer = unobserved{}
 	}
 	return &Hook{
-		server: c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
+		refusalLog: c.Log.Sample(&zerolog.BurstSampler{Burst: maxRefusalLines, Period: time.Second}),
+		server:     c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
 		refusals: c.Refusals, closeFirst: c.CloseFirst,
 		keepAlive:    uint16(min(max(c.KeepAliveMax/time.Second, 1), maxKeepAlive)),
 		writeTimeout: c.WriteTimeout, observer: c.Observer, log: c.Log,
