@@ -51,9 +51,29 @@ type Registrar struct {
 // IsZero reports whether no template is bound.
 func (r Registrar) IsZero() bool { return r == Registrar{} }
 
-// OCSPSettings is how to ask whether an issuer's certificates still stand.
+// OCSPNonce says whether requests carry a nonce (RFC 9654), which keeps old
+// answers from being replayed. The zero value is OCSPNonceOff: most responders
+// sign their answers ahead of time and have none to give back.
+type OCSPNonce string
+
+// The ways to use a nonce.
+const (
+	OCSPNonceOff      OCSPNonce = "off"
+	OCSPNonceOptional OCSPNonce = "optional" // sent; an answer without one counts, one with another does not
+	OCSPNonceRequired OCSPNonce = "required" // only an answer that has it counts
+)
+
+// OCSPSettings is how to ask whether an issuer's certificates still stand. The
+// zero value asks nobody. Two of them are equal if they say the same.
 type OCSPSettings struct {
 	Mode OCSPMode `json:"mode,omitempty"`
+	// Responder is the http or https URL that is asked instead of those that the
+	// certificates name; "" asks those.
+	Responder string `json:"responder,omitempty"`
+	// ResponderCA are the roots, PEM, by which https responders are trusted; ""
+	// leaves that to the roots of the system.
+	ResponderCA string    `json:"responderCA,omitempty"`
+	Nonce       OCSPNonce `json:"nonce,omitempty"`
 }
 
 // Issuer is the certificate that signed others, with its OCSP settings. It

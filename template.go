@@ -45,12 +45,29 @@ func (t Template) Body() string {
 	return ""
 }
 
+// Override says what a template does to a resource that exists already: the
+// values of OverrideSettings. The zero value is none given.
+type Override string
+
+// The values of OverrideSettings.
+const (
+	OverrideDoNothing Override = "DO_NOTHING" // keep what is there
+	OverrideReplace   Override = "REPLACE"
+	OverrideFail      Override = "FAIL"
+	OverrideMerge     Override = "MERGE" // of attributes and groups alone
+)
+
 // Registration is what a template makes of one certificate: everything to
 // write, with no reference left open. It is applied whole or not at all.
 type Registration struct {
 	Status   Status              // of the certificate: Active or Inactive
 	Thing    *RegistrationThing  // nil when the template names none
 	Policies []RegistrationGrant // attached to the certificate
+	// StatusOverride is the certificate's OverrideSettings.
+	StatusOverride Override
+	// DeviceConfiguration is told to a device that provisions itself by a claim;
+	// a first connect has no place for it.
+	DeviceConfiguration map[string]string
 }
 
 // RegistrationThing is the thing that a template makes or finds.
@@ -58,8 +75,20 @@ type RegistrationThing struct {
 	Name       string
 	Type       string            // must exist; "" for none
 	Groups     []string          // must exist
-	Attributes map[string]string // of a new thing; those of an existing one are kept
+	Attributes map[string]string // of a new thing; Override says what becomes of those of an existing one
 	Billing    string
+	// Override says what becomes of a thing that exists; nil if the template has
+	// no OverrideSettings for it: then it is kept as it is, and one that another
+	// authority's template made is not taken over.
+	Override *ThingOverride
+}
+
+// ThingOverride is the OverrideSettings of a thing. What is not given there is
+// OverrideDoNothing.
+type ThingOverride struct {
+	Attributes Override
+	Type       Override // never OverrideMerge
+	Groups     Override
 }
 
 // RegistrationGrant is a policy that a template attaches: one that exists by

@@ -63,7 +63,7 @@ func newFixture(t *testing.T, edit func(*admission.Config)) *fixture {
 	return f
 }
 
-func (f *fixture) ask(context.Context, *x509.Certificate, *x509.Certificate) admission.Answer {
+func (f *fixture) ask(context.Context, admission.Question) admission.Answer {
 	f.asked++
 	return f.answer
 }

@@ -40,9 +40,17 @@ type Answer struct {
 	Detail string
 }
 
-// Asker asks whether issuer's certificate leaf still stands. It bounds its own
-// time; a nil Asker answers nothing, so that soft and hard authorities refuse.
-type Asker func(ctx context.Context, leaf, issuer *x509.Certificate) Answer
+// Question asks whether a certificate still stands.
+type Question struct {
+	Leaf, Issuer *x509.Certificate // Issuer's key signed Leaf
+	Settings     muster.OCSPSettings
+	Brought      []byte // a response that the device itself brought, DER; nil for none
+	Offline      bool   // go by Brought and by what is known, and ask nobody
+}
+
+// Asker answers a Question. It bounds its own time; a nil Asker answers
+// nothing, so that soft and hard authorities refuse.
+type Asker func(context.Context, Question) Answer
 
 // Config is what a Gate is made of.
 type Config struct {
@@ -75,7 +83,7 @@ func New(c Config) (*Gate, error) {
 		return nil, errors.New("admission: no registry")
 	}
 	if c.Ask == nil {
-		c.Ask = func(context.Context, *x509.Certificate, *x509.Certificate) Answer { return Answer{} }
+		c.Ask = func(context.Context, Question) Answer { return Answer{} }
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -163,7 +171,7 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote string) *Candidate {
 	leaf := cs.PeerCertificates[0]
 	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
-	f, issuer, err := g.gather(ctx, c)
+	f, q, err := g.gather(ctx, c)
 	c.Facts = f
 	if err != nil {
 		return g.failed(c, err)
@@ -173,7 +181,7 @@ func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote strin
 		return c
 	}
 	if f.OCSP.asks() {
-		a := g.ask(ctx, leaf, issuer)
+		a := g.ask(ctx, *q)
 		f.OCSP.Answer, f.OCSP.Detail = a.Status, a.Detail
 		if a.Status == AnswerRevoked && !a.Hold && f.Record.Status != "" {
 			if err := g.registry.Revoke(ctx, f.Account, c.ID); err != nil && !errors.Is(err, muster.ErrNotFound) {

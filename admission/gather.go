@@ -15,9 +15,8 @@ import (
 
 // gather reads what the rules look at: account, record, tombstone, authority
 // and the issuer's OCSP settings, everything but the answer of a responder. It
-// returns the issuer's certificate where OCSP is to be asked, and sets c's
-// account.
-func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *x509.Certificate, error) {
+// returns the question where OCSP is to be asked, and sets c's account.
+func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, error) {
 	f := Facts{Now: g.now(), Skew: g.skew, SNI: c.SNI, Leaf: leafFacts(c.Leaf, c.ID)}
 	records, tombstones, err := g.registry.Find(ctx, c.ID)
 	if err != nil {
@@ -49,8 +48,8 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *x509.Certifica
 	if err != nil || issuerID == "" {
 		return f, nil, err
 	}
-	issuer, err := g.issuer(ctx, &f, issuerID)
-	return f, issuer, err
+	q, err := g.question(ctx, &f, c.Leaf, issuerID)
+	return f, q, err
 }
 
 func leafFacts(leaf *x509.Certificate, id string) LeafFacts {
@@ -136,9 +135,9 @@ func (g *Gate) authorityFacts(f *Facts, a muster.Authority) AuthorityFacts {
 	return AuthorityFacts{ID: a.ID, State: state, AutoRegistration: a.AutoRegistration, Template: !a.Registration.IsZero()}
 }
 
-// issuer reads the OCSP settings of an issuer and, where they matter, its
+// question reads the OCSP settings of an issuer and, where they matter, its
 // certificate.
-func (g *Gate) issuer(ctx context.Context, f *Facts, id string) (*x509.Certificate, error) {
+func (g *Gate) question(ctx context.Context, f *Facts, leaf *x509.Certificate, id string) (*Question, error) {
 	issuer, err := g.registry.Issuer(ctx, f.Account, id)
 	if errors.Is(err, muster.ErrNotFound) {
 		return nil, nil
@@ -150,7 +149,11 @@ func (g *Gate) issuer(ctx context.Context, f *Facts, id string) (*x509.Certifica
 	if !f.OCSP.asks() {
 		return nil, nil
 	}
-	return parseCertificate(issuer.PEM)
+	cert, err := parseCertificate(issuer.PEM)
+	if err != nil {
+		return nil, err
+	}
+	return &Question{Leaf: leaf, Issuer: cert, Settings: issuer.OCSP}, nil
 }
 
 func parseCertificate(text string) (*x509.Certificate, error) {

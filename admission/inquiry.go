@@ -11,12 +11,12 @@ import (
 // explain: it asks OCSP where a connect would, and writes nothing.
 func (g *Gate) Inquire(ctx context.Context, leaf *x509.Certificate, sni string) (Facts, error) {
 	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: sni}
-	f, issuer, err := g.gather(ctx, c)
+	f, q, err := g.gather(ctx, c)
 	if err != nil {
 		return f, err
 	}
 	if _, ok := decideCheap(&f); !ok && f.OCSP.asks() {
-		a := g.ask(ctx, leaf, issuer)
+		a := g.ask(ctx, *q)
 		f.OCSP.Answer, f.OCSP.Detail = a.Status, a.Detail
 	}
 	return f, nil

@@ -145,10 +145,10 @@ func (f *fixture) serverTLS() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}
 }
 
-func (f *fixture) answer(_ context.Context, leaf, _ *x509.Certificate) admission.Answer {
+func (f *fixture) answer(_ context.Context, q admission.Question) admission.Answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if a, ok := f.answers[muster.Fingerprint(leaf.Raw)]; ok {
+	if a, ok := f.answers[muster.Fingerprint(q.Leaf.Raw)]; ok {
 		return a
 	}
 	return admission.Answer{Status: admission.AnswerGood}

@@ -101,6 +101,8 @@ type OCSP struct {
 	Timeout      time.Duration
 	Skew         time.Duration
 	Concurrent   int
+	Waiting      int // certificates
+	Recheck      time.Duration
 }
 
 // Limits bounds what strangers can take.
@@ -161,9 +163,11 @@ func Default() *Config {
 			Cache:      50_000,
 		},
 		Admission: Admission{ClockSkew: 5 * time.Minute},
-		OCSP:      OCSP{Timeout: 5 * time.Second, Skew: 5 * time.Minute, Concurrent: 64},
-		Limits:    Limits{Connections: 100_000, Handshakes: 4096, ConnectsPerAddress: 500},
-		Log:       Log{Level: LevelInfo, Format: FormatJSON},
+		OCSP: OCSP{
+			Timeout: 5 * time.Second, Skew: 5 * time.Minute, Concurrent: 64, Waiting: 4096, Recheck: time.Minute,
+		},
+		Limits: Limits{Connections: 100_000, Handshakes: 4096, ConnectsPerAddress: 500},
+		Log:    Log{Level: LevelInfo, Format: FormatJSON},
 	}
 }
 

@@ -81,6 +81,8 @@ func everything() *config.Config {
 			Timeout:      250 * time.Millisecond,
 			Skew:         30 * time.Second,
 			Concurrent:   8,
+			Waiting:      9,
+			Recheck:      5 * time.Minute,
 		},
 		Limits: config.Limits{Connections: 2000, Handshakes: 50, ConnectsPerAddress: 20},
 		Log:    config.Log{Level: config.LevelDebug, Format: config.FormatConsole},

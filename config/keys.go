@@ -98,6 +98,10 @@ func (c *Config) ruleKeys() []key {
 			meaning: "How far a responder's clock may be off."},
 		{path: "ocsp.concurrent", binding: count(&o.Concurrent, 10_000),
 			meaning: "How many responders are asked at the same time."},
+		{path: "ocsp.waiting", binding: count(&o.Waiting, 1_000_000),
+			meaning: "How many certificates may be asked about at once; those above it count as unanswered."},
+		{path: "ocsp.recheck", binding: duration(&o.Recheck, time.Second, 24*time.Hour),
+			meaning: "How often the certificates of live connections are looked at again; a responder is asked only when its answer has grown old."},
 	}
 }
 

@@ -35,7 +35,7 @@ func BenchmarkCheckRemembered(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if a := c.Check(b.Context(), leaf.Cert, r.Authority.Cert); a.Status != ocsp.Good {
+			if a := c.Check(b.Context(), ocsp.Question{Leaf: leaf.Cert, Issuer: r.Authority.Cert}); a.Status != ocsp.Good {
 				b.Error(a.Detail)
 			}
 		}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster"
 )
 
 // Config configures a Client. Zero fields take their defaults.
@@ -116,11 +118,20 @@ func (c *Client) Close() {
 	c.exchange.client.CloseIdleConnections()
 }
 
-// Check says what is known of leaf, which issuer signed: from memory, from the
-// Cache, or from a responder that leaf names. It always answers; why it could
-// not find out is in the Detail. When ctx ends first, the answer is
-// Unavailable at once, and what is under way goes on for others.
-func (c *Client) Check(ctx context.Context, leaf, issuer *x509.Certificate) Answer {
+// Question asks whether a certificate still stands.
+type Question struct {
+	Leaf, Issuer *x509.Certificate // the caller verified that Issuer's key signed Leaf
+	Settings     muster.OCSPSettings
+	Brought      []byte // a response that the device itself brought, DER; nil for none
+	Offline      bool   // go by Brought and by what is known, and ask nobody
+}
+
+// Check says what is known of a certificate: from memory, from the Cache, or
+// from a responder. It always answers; why it could not find out is in the
+// Detail. When ctx ends first, the answer is Unavailable at once, and what is
+// under way goes on for others.
+func (c *Client) Check(ctx context.Context, q Question) Answer {
+	leaf, issuer := q.Leaf, q.Issuer
 	if leaf == nil || issuer == nil {
 		return unavailable("the certificate or its issuer is missing")
 	}

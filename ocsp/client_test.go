@@ -82,10 +82,10 @@ func TestCheckStatuses(t *testing.T) {
 	if a := b.check(t, c); !a.Final() || !a.RevokedAt.Equal(b.clock.Now()) {
 		t.Errorf("keyCompromise: %+v", a)
 	}
-	if a := c.Check(t.Context(), held.Cert, b.Authority.Cert); a.Status != ocsp.Revoked || !a.Hold || a.Final() {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: held.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Revoked || !a.Hold || a.Final() {
 		t.Errorf("certificateHold: %+v", a)
 	}
-	if a := c.Check(t.Context(), gone.Cert, b.Authority.Cert); a.Status != ocsp.Unknown {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: gone.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Unknown {
 		t.Errorf("forgotten: %+v", a)
 	}
 }
@@ -94,14 +94,14 @@ func TestCheckAsksNobody(t *testing.T) {
 	b := newBench(t)
 	c := b.client(t)
 	silent := b.Issue(t, mint.Request{OCSPServer: []string{}})
-	if a := c.Check(t.Context(), silent.Cert, b.Authority.Cert); a.Status != ocsp.NoURL {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: silent.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.NoURL {
 		t.Errorf("no URL: %+v", a)
 	}
-	if a := c.Check(t.Context(), b.leaf.Cert, nil); a.Status != ocsp.Unavailable {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: nil}); a.Status != ocsp.Unavailable {
 		t.Errorf("no issuer: %+v", a)
 	}
 	odd := b.Issue(t, mint.Request{OCSPServer: []string{"ldap://x/", "file:///etc/passwd", "http://", "::", ""}})
-	if a := c.Check(t.Context(), odd.Cert, b.Authority.Cert); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "http") {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: odd.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "http") {
 		t.Errorf("no usable URL: %+v", a)
 	}
 	if got := b.Requests(); got != 0 {
@@ -116,10 +116,10 @@ func TestCheckTriesURLsInOrder(t *testing.T) {
 	third := b.Issue(t, mint.Request{OCSPServer: []string{dead.URL, "ldap://skipped/", faulty.URL, b.URL}})
 	fourth := b.Issue(t, mint.Request{OCSPServer: []string{dead.URL, dead.URL, faulty.URL, b.URL}})
 	c := b.client(t)
-	if a := c.Check(t.Context(), third.Cert, b.Authority.Cert); a.Status != ocsp.Good || a.Responder != b.URL {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: third.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Good || a.Responder != b.URL {
 		t.Errorf("third responder: %+v", a)
 	}
-	a := c.Check(t.Context(), fourth.Cert, b.Authority.Cert)
+	a := c.Check(t.Context(), ocsp.Question{Leaf: fourth.Cert, Issuer: b.Authority.Cert})
 	if a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "refused") || !strings.Contains(a.Detail, "not an OCSPResponse") {
 		t.Errorf("a fourth is not asked, and each failure is told: %+v", a)
 	}
@@ -132,7 +132,9 @@ func TestCheckSingleFlight(t *testing.T) {
 	c := b.client(t)
 	answers := make(chan ocsp.Answer, callers)
 	for range callers {
-		go func() { answers <- c.Check(context.Background(), b.leaf.Cert, b.Authority.Cert) }()
+		go func() {
+			answers <- c.Check(context.Background(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert})
+		}()
 	}
 	release()
 	for range callers {
@@ -152,7 +154,7 @@ func TestCheckCallerLeaves(t *testing.T) {
 	c := b.client(t)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	if a := c.Check(ctx, b.leaf.Cert, b.Authority.Cert); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "stopped waiting") {
+	if a := c.Check(ctx, ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "stopped waiting") {
 		t.Errorf("who left: %+v", a)
 	}
 	stays := make(chan ocsp.Answer)
@@ -174,15 +176,15 @@ func TestCheckWaitingIsBounded(t *testing.T) {
 	first := make(chan ocsp.Answer)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	c.Check(ctx, b.leaf.Cert, b.Authority.Cert) // its flight stays
+	c.Check(ctx, ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert}) // its flight stays
 	go func() { first <- b.check(t, c) }()
 	other := b.Issue(t, mint.Request{})
-	if a := c.Check(t.Context(), other.Cert, b.Authority.Cert); a.Status != ocsp.Unavailable {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: other.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Unavailable {
 		t.Errorf("beyond the bound: %+v", a)
 	}
 	release()
 	<-first
-	if a := c.Check(t.Context(), other.Cert, b.Authority.Cert); a.Status != ocsp.Good {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: other.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Good {
 		t.Errorf("afterwards: %+v", a)
 	}
 }
@@ -194,13 +196,13 @@ func TestClose(t *testing.T) {
 	c := b.client(t)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	c.Check(ctx, b.leaf.Cert, b.Authority.Cert) // its flight stays, for an hour if nobody ends it
+	c.Check(ctx, ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert}) // its flight stays, for an hour if nobody ends it
 	c.Close()
 	if a := b.check(t, c); a.Status != ocsp.Unavailable || !a.Cached {
 		t.Errorf("what was under way: %+v", a)
 	}
 	other := b.Issue(t, mint.Request{})
-	if a := c.Check(t.Context(), other.Cert, b.Authority.Cert); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "closed") {
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: other.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "closed") {
 		t.Errorf("after Close: %+v", a)
 	}
 }
@@ -219,7 +221,7 @@ func TestCheckGuard(t *testing.T) {
 		t.Run(host, func(t *testing.T) {
 			b.cfg.AllowPrivate = nil
 			leaf := b.Issue(t, mint.Request{OCSPServer: []string{"http://" + host + ":" + u.Port()}})
-			a := b.client(t).Check(t.Context(), leaf.Cert, b.Authority.Cert)
+			a := b.client(t).Check(t.Context(), ocsp.Question{Leaf: leaf.Cert, Issuer: b.Authority.Cert})
 			if a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "private or reserved") {
 				t.Errorf("got %+v, want unavailable", a)
 			}
@@ -227,7 +229,7 @@ func TestCheckGuard(t *testing.T) {
 	}
 	b.cfg.AllowPrivate = loopback
 	named := b.Issue(t, mint.Request{OCSPServer: []string{"http://localhost:" + u.Port()}})
-	if a := b.client(t).Check(t.Context(), named.Cert, b.Authority.Cert); a.Status != ocsp.Good {
+	if a := b.client(t).Check(t.Context(), ocsp.Question{Leaf: named.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Good {
 		t.Errorf("allowed: %+v", a)
 	}
 	if got := b.Requests(); got != 1 {

@@ -103,5 +103,5 @@ func (b *bench) client(t *testing.T) *ocsp.Client {
 
 func (b *bench) check(t *testing.T, c *ocsp.Client) ocsp.Answer {
 	t.Helper()
-	return c.Check(t.Context(), b.leaf.Cert, b.Authority.Cert)
+	return c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert})
 }

@@ -102,7 +102,7 @@ func (o *openssl) expect(t *testing.T, want map[string]ocsp.Answer) {
 	for status, w := range want {
 		leaf := *o.leaves[status]
 		leaf.OCSPServer = []string{o.url}
-		a := c.Check(t.Context(), &leaf, o.authority.Cert)
+		a := c.Check(t.Context(), ocsp.Question{Leaf: &leaf, Issuer: o.authority.Cert})
 		if a.Status != w.Status || a.Hold != w.Hold {
 			t.Errorf("%s: %+v", status, a)
 		}

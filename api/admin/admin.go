@@ -7,37 +7,21 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"regexp"
 
 	"github.com/rs/zerolog"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/registry"
 )
 
-// Certificates finds records by fingerprint, in all accounts.
-type Certificates interface {
-	Find(ctx context.Context, id string) ([]muster.Certificate, []muster.Tombstone, error)
-}
-
-// Inquirer gathers the facts of a certificate as a connect would.
-type Inquirer interface {
-	Inquire(ctx context.Context, leaf *x509.Certificate, sni string) (admission.Facts, error)
-}
-
-// Recaller remembers refusals.
-type Recaller interface {
-	Recall(certificateID string) []muster.Refusal
-}
-
-// Config is what the handler needs.
+// Config is what the handler needs. When no server runs, there is no Log.
 type Config struct {
-	Certificates Certificates
-	Gate         Inquirer
-	Memory       Recaller
-	Log          zerolog.Logger
+	Registry *registry.Store
+	Gate     *admission.Gate
+	Memory   *admission.Memory
+	Log      zerolog.Logger
 }
 
 // Admin answers the operator's questions, over the socket or, while no server
@@ -46,9 +30,6 @@ type Admin struct{ config Config }
 
 // New makes it.
 func New(c Config) *Admin { return &Admin{c} }
-
-// maxRequest is the size in bytes of a request's body: one certificate.
-const maxRequest = 64 << 10
 
 // Question asks about a certificate: by its PEM text, or by its fingerprint.
 type Question struct {
@@ -75,46 +56,6 @@ type Explanation struct {
 type Refusal struct {
 	muster.Refusal
 	Mend string `json:"mend,omitempty"`
-}
-
-// Handler serves POST /explain and GET /health.
-func (a *Admin) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /explain", a.explain)
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}\n") })
-	return mux
-}
-
-func (a *Admin) explain(w http.ResponseWriter, r *http.Request) {
-	var q Question
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&q); err != nil {
-		a.reply(w, http.StatusBadRequest, failure{"the question is no JSON: " + err.Error()})
-		return
-	}
-	e, err := a.Explain(r.Context(), q)
-	switch {
-	case errors.Is(err, muster.ErrNotFound):
-		a.reply(w, http.StatusNotFound, failure{err.Error()})
-	case errors.Is(err, muster.ErrInvalid), errors.Is(err, muster.ErrCertificate):
-		a.reply(w, http.StatusBadRequest, failure{err.Error()})
-	case err != nil:
-		a.config.Log.Error().Err(err).Msg("explain")
-		a.reply(w, http.StatusInternalServerError, failure{"the registry could not be asked; see the log of the server"})
-	default:
-		a.reply(w, http.StatusOK, e)
-	}
-}
-
-type failure struct {
-	Error string `json:"error"`
-}
-
-func (a *Admin) reply(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		a.config.Log.Debug().Err(err).Msg("answering an operator")
-	}
 }
 
 var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -169,7 +110,7 @@ func (a *Admin) subject(ctx context.Context, q Question) (*x509.Certificate, str
 		return nil, "", fmt.Errorf("%q is no fingerprint; it has 64 lower-case hex digits, the SHA-256 of the certificate's DER: %w",
 			q.Fingerprint, muster.ErrInvalid)
 	}
-	records, _, err := a.config.Certificates.Find(ctx, q.Fingerprint)
+	records, _, err := a.config.Registry.Find(ctx, q.Fingerprint)
 	if err != nil || len(records) == 0 {
 		return nil, q.Fingerprint, err
 	}

@@ -44,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{store: store, memory: m}
-	f.server = httptest.NewServer(admin.New(admin.Config{Certificates: store, Gate: gate, Memory: m}).Handler())
+	f.server = httptest.NewServer(admin.New(admin.Config{Registry: store, Gate: gate, Memory: m}).Handler())
 	t.Cleanup(func() {
 		f.server.Close()
 		if err := engine.Close(); err != nil {
@@ -170,14 +170,14 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		status   int
 		says     string
 	}{
-		"no JSON":          {"{", http.StatusBadRequest, "no JSON"},
-		"nothing":          {admin.Question{}, http.StatusBadRequest, "no fingerprint"},
-		"short":            {admin.Question{Fingerprint: "abc"}, http.StatusBadRequest, "64 lower-case hex digits"},
-		"upper case":       {admin.Question{Fingerprint: strings.Repeat("AB", 32)}, http.StatusBadRequest, "lower-case"},
-		"no PEM":           {admin.Question{PEM: "hello"}, http.StatusBadRequest, "no PEM block"},
-		"no certificate":   {admin.Question{PEM: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, http.StatusBadRequest, "certificate to explain"},
-		"never seen":       {admin.Question{Fingerprint: strings.Repeat("cd", 32)}, http.StatusNotFound, "give its PEM file"},
-		"more than 64 KiB": {admin.Question{PEM: strings.Repeat("x", 65<<10)}, http.StatusBadRequest, "too large"},
+		"no JSON":           {"{", http.StatusBadRequest, "not what this server understands"},
+		"nothing":           {admin.Question{}, http.StatusBadRequest, "no fingerprint"},
+		"short":             {admin.Question{Fingerprint: "abc"}, http.StatusBadRequest, "64 lower-case hex digits"},
+		"upper case":        {admin.Question{Fingerprint: strings.Repeat("AB", 32)}, http.StatusBadRequest, "lower-case"},
+		"no PEM":            {admin.Question{PEM: "hello"}, http.StatusBadRequest, "no PEM block"},
+		"no certificate":    {admin.Question{PEM: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, http.StatusBadRequest, "certificate to explain"},
+		"never seen":        {admin.Question{Fingerprint: strings.Repeat("cd", 32)}, http.StatusNotFound, "give its PEM file"},
+		"more than 256 KiB": {admin.Question{PEM: strings.Repeat("x", 256<<10)}, http.StatusBadRequest, "too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text := f.ask(t, tc.question)

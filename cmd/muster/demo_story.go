@@ -358,7 +358,7 @@ func (s *story) refuse(ctx context.Context) error {
 	s.table.step("operator", "finds no record of it: it was not registered", time.Since(start), err)
 
 	start = time.Now()
-	e, err := askAdmin(ctx, s.at.Socket, admin.Question{Fingerprint: id})
+	e, err := call[admin.Explanation](ctx, serverConsole(s.at.Socket), "explain", admin.Question{Fingerprint: id})
 	if err == nil && (e.Reason != muster.ReasonRevoked || len(e.Lines) == 0) {
 		err = fmt.Errorf("explained as %q", e.Reason)
 	}

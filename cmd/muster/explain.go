@@ -2,24 +2,15 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/muster-mqtt/muster/api/admin"
-	"github.com/muster-mqtt/muster/config"
 )
 
 func explainCommand(configPath *string) *cobra.Command {
@@ -41,68 +32,17 @@ in the AWS certificate ID. A PEM file is read for its first certificate.`,
 			} else if q.Fingerprint = strings.ToLower(args[0]); len(args[0]) != 64 {
 				return fmt.Errorf("certificate: %w", err)
 			}
-			c, err := config.Load(*configPath)
-			if err != nil {
-				return err
-			}
-			e, err := explain(cmd.Context(), c, q)
-			if err != nil {
-				return err
-			}
-			return printExplanation(cmd.OutOrStdout(), e)
+			return operate(cmd, *configPath, func(o *console) error {
+				e, err := call[admin.Explanation](cmd.Context(), o, "explain", q)
+				if err != nil {
+					return err
+				}
+				return printExplanation(cmd.OutOrStdout(), e)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&q.SNI, "sni", "", "the server `name` that the device sends")
 	return cmd
-}
-
-// explain asks the running server, or, when there is none, the registry.
-func explain(ctx context.Context, c *config.Config, q admin.Question) (admin.Explanation, error) {
-	e, err := askAdmin(ctx, filepath.Join(c.Dir, socketFile), q)
-	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist) {
-		return e, err
-	}
-	s, err := openState(ctx, c, zerolog.Nop(), nil)
-	if err != nil {
-		return e, err
-	}
-	e, err = s.admin.Explain(ctx, q)
-	return e, errors.Join(err, s.close())
-}
-
-const adminTimeout = time.Minute
-
-// askAdmin puts a question to the server's socket.
-func askAdmin(ctx context.Context, socket string, q admin.Question) (e admin.Explanation, err error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-	body, err := json.Marshal(q)
-	if err != nil {
-		return e, err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://muster/explain", bytes.NewReader(body))
-	if err != nil {
-		return e, err
-	}
-	w, err := client.Do(r)
-	if err != nil {
-		return e, err
-	}
-	defer w.Body.Close()
-	if w.StatusCode != http.StatusOK {
-		var failed struct{ Error string }
-		if err := json.NewDecoder(w.Body).Decode(&failed); err != nil {
-			return e, fmt.Errorf("the server answers %s", w.Status)
-		}
-		return e, errors.New(failed.Error)
-	}
-	return e, json.NewDecoder(w.Body).Decode(&e)
 }
 
 // printExplanation writes one line a rule, for people.

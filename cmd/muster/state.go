@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,7 +58,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked 
 	}
 	s.ocsp, err = ocsp.New(ocsp.Config{
 		Limits: ocsp.Limits{Skew: c.OCSP.Skew}, Cache: s.store, AllowPrivate: c.OCSP.AllowPrivate,
-		Timeout: c.OCSP.Timeout, Concurrent: c.OCSP.Concurrent, Log: log,
+		Timeout: c.OCSP.Timeout, Concurrent: c.OCSP.Concurrent, Waiting: c.OCSP.Waiting, Log: log,
 	})
 	if err != nil {
 		return s, err
@@ -75,7 +74,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked 
 	if err != nil {
 		return s, err
 	}
-	s.admin = admin.New(admin.Config{Certificates: s.store, Gate: s.gate, Memory: s.memory, Log: log})
+	s.admin = admin.New(admin.Config{Registry: s.store, Gate: s.gate, Memory: s.memory, Log: log})
 	return s, nil
 }
 
@@ -108,8 +107,8 @@ func asker(client *ocsp.Client, asked func(ocsp.Answer)) admission.Asker {
 		ocsp.Good: admission.AnswerGood, ocsp.Revoked: admission.AnswerRevoked, ocsp.Unknown: admission.AnswerUnknown,
 		ocsp.Unavailable: admission.AnswerUnavailable, ocsp.NoURL: admission.AnswerNoURL,
 	}
-	return func(ctx context.Context, leaf, issuer *x509.Certificate) admission.Answer {
-		a := client.Check(ctx, leaf, issuer)
+	return func(ctx context.Context, q admission.Question) admission.Answer {
+		a := client.Check(ctx, ocsp.Question(q))
 		if asked != nil {
 			asked(a)
 		}

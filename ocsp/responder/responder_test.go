@@ -143,7 +143,7 @@ func TestAnswers(t *testing.T) {
 				{responder.State{Status: responder.Revoked, RevokedAt: at, Reason: 1}, ocsp.Answer{Status: ocsp.Revoked, RevokedAt: at}},
 				{responder.State{Status: responder.Revoked, RevokedAt: at, Reason: 6}, ocsp.Answer{Status: ocsp.Revoked, RevokedAt: at, Hold: true}},
 			} {
-				got := c.Check(t.Context(), o.issue(t, want.state).Cert, a.Cert)
+				got := c.Check(t.Context(), ocsp.Question{Leaf: o.issue(t, want.state).Cert, Issuer: a.Cert})
 				if got.Status != want.answer.Status || got.Hold != want.answer.Hold || !got.RevokedAt.Equal(want.answer.RevokedAt) {
 					t.Errorf("%+v: %+v", want.state, got)
 				}
