@@ -34,6 +34,8 @@ type Cursor []byte
 type Query struct {
 	Index  string // "" orders by ID
 	Prefix []byte // of the index key, or of the ID
+	From   []byte // the index key, or the ID, is not below From; nil: no bound
+	To     []byte // and below To; nil: no bound
 	After  Cursor
 	Desc   bool
 	Limit  int // at most; 0 or less means 100

@@ -96,13 +96,17 @@ type span struct {
 // newSpan returns the range that a query asks for.
 func newSpan(k registry.Kind, q registry.Query) (span, error) {
 	s := span{scan: docScan(k), desc: q.Desc}
-	prefix := q.Prefix
 	if q.Index != "" {
 		s.scan = indexScan(k, q.Index)
-		prefix = appendEscaped(nil, string(prefix))
 	}
-	s.lo = concat(s.scan, prefix)
+	s.lo = s.bound(q, q.Prefix)
 	s.hi = successor(s.lo)
+	if from := s.bound(q, q.From); q.From != nil && bytes.Compare(from, s.lo) > 0 {
+		s.lo = from
+	}
+	if to := s.bound(q, q.To); q.To != nil && bytes.Compare(to, s.hi) < 0 {
+		s.hi = to
+	}
 	if len(q.After) == 0 {
 		return s, nil
 	}
@@ -117,6 +121,15 @@ func newSpan(k registry.Kind, q registry.Query) (span, error) {
 		s.lo = append(after, 0) // the key right after it
 	}
 	return s, nil
+}
+
+// bound is where index keys, or IDs, from part on begin: escaped and without a
+// terminator, a part is above all that are smaller, those that it begins with too.
+func (s span) bound(q registry.Query, part []byte) []byte {
+	if q.Index != "" {
+		part = appendEscaped(nil, string(part))
+	}
+	return concat(s.scan, part)
 }
 
 // cursor returns the cursor for the place after key. Its first byte, the table,

@@ -78,6 +78,7 @@ func bounds(k registry.Kind, q registry.Query) (lo, hi path, err error) {
 	} else {
 		hi[at-1] += "\x00"
 	}
+	lo, hi = narrow(lo, hi, at, q)
 	if len(q.After) == 0 {
 		return lo, hi, nil
 	}
@@ -92,6 +93,18 @@ func bounds(k registry.Kind, q registry.Query) (lo, hi path, err error) {
 		lo = from.next()
 	}
 	return lo, hi, nil
+}
+
+// narrow holds a range to what lies from From up to To in the part at.
+func narrow(lo, hi path, at int, q registry.Query) (path, path) {
+	bound := lo
+	if bound[at] = string(q.From); q.From != nil && bound.compare(lo) > 0 {
+		lo = bound
+	}
+	if bound[at] = string(q.To); q.To != nil && bound.compare(hi) < 0 {
+		hi = bound
+	}
+	return lo, hi
 }
 
 // successor is the smallest string above all that begin with prefix; none if

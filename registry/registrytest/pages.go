@@ -19,6 +19,7 @@ var pageTests = map[string]func(*testing.T, registry.Engine){
 	"writes between pages":        testStableCursor,
 	"a closure's own writes":      testOrderInClosure,
 	"a cursor outside the prefix": testForeignCursor,
+	"from and to":                 testRange,
 	"a document of several keys":  testSeveralKeys,
 }
 
@@ -64,6 +65,49 @@ func checkOrder(t *testing.T, r registry.Reader, places []place) error {
 					wantIDs(t, fmt.Sprintf("%+v", q), got, want...)
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// testRange compares every pair of odd bounds with a sorted slice.
+func testRange(t *testing.T, e registry.Engine) {
+	var places []place
+	for _, key := range oddStrings() {
+		places = append(places, place{key, "id" + key})
+	}
+	for _, p := range places {
+		put(t, e, doc(p.id, entry(byName, p.key)))
+	}
+	view(t, e, func(r registry.Reader) error {
+		for _, from := range oddStrings() {
+			for _, to := range oddStrings() {
+				for _, prefix := range []string{"", "a", "\xff"} {
+					if err := checkRange(t, r, places, from, to, prefix); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func checkRange(t *testing.T, r registry.Reader, places []place, from, to, prefix string) error {
+	for _, desc := range []bool{false, true} {
+		for index, before := range map[string]string{"": "id", byName: ""} { // what the IDs begin with
+			want := slices.DeleteFunc(wanted(places, byName, prefix, desc), func(id string) bool {
+				return id < "id"+from || id >= "id"+to
+			})
+			q := registry.Query{
+				Index: index, Prefix: []byte(before + prefix), From: []byte(before + from), To: []byte(before + to),
+				Desc: desc, Limit: 4,
+			}
+			got, err := listAll(r, things, q)
+			if err != nil {
+				return fmt.Errorf("%+v: %w", q, err)
+			}
+			wantIDs(t, fmt.Sprintf("%+v", q), got, want...)
 		}
 	}
 	return nil
