@@ -43,10 +43,16 @@ type Answer struct {
 	// Expires is when the answer must be asked for again: the earliest of
 	// NextUpdate, the end of the signer's validity and the bounds of Limits.
 	// Zero for a final revocation, which does not lapse.
-	Expires   time.Time
-	Responder string // the URL asked; empty if the Cache had kept the answer
-	Detail    string // one sentence: why Unavailable
-	Cached    bool   // kept from an earlier time
+	Expires time.Time
+	// Refresh is from when on a Check asks again in the background, and answers
+	// this meanwhile. Zero: not before it expires.
+	Refresh   time.Time
+	Source    Source
+	Responder string // the URL that gave it or was tried last; empty if the Cache had kept it or the device brought it
+	Fault     Fault  // why Unavailable, in one word
+	// Detail says in a sentence why the answer is Unavailable, and why what the
+	// device brought did not count.
+	Detail string
 }
 
 // Final reports whether the certificate was revoked for good: every reason but

@@ -31,7 +31,7 @@ func (c *Client) recall(ctx context.Context, key string, leaf, issuer *x509.Cert
 	if err != nil || !a.Final() && !now.Before(a.Expires) {
 		return Answer{}, false // it lapsed; a new one will take its place
 	}
-	a.Cached = true
+	a.Source = SourceCache
 	return a, true
 }
 
@@ -54,7 +54,7 @@ func (c *Client) ask(ctx context.Context, key string, leaf, issuer *x509.Certifi
 		last = u.Redacted()
 		a, der, err := c.askOne(ctx, u, request, leaf, issuer)
 		if err == nil {
-			a.Responder = last
+			a.Responder, a.Source = last, SourceResponder
 			c.keep(key, der, a, leaf)
 			return a
 		}

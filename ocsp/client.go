@@ -37,6 +37,7 @@ type Config struct {
 	ConcurrentPerResponder int              // requests at once to one host and port; default 16
 	Waiting                int              // certificates being asked about at once; default 4096
 	Remembered             int              // answers in memory; default 50,000
+	Observe                func(Event)      // told of what happens, from any goroutine; must not block; nil: nobody is
 	Log                    zerolog.Logger
 }
 
@@ -118,6 +119,9 @@ func (c *Client) Close() {
 	c.exchange.client.CloseIdleConnections()
 }
 
+// Breakers returns the responders that are not asked at present.
+func (c *Client) Breakers() []Breaker { return nil }
+
 // Question asks whether a certificate still stands.
 type Question struct {
 	Leaf, Issuer *x509.Certificate // the caller verified that Issuer's key signed Leaf
@@ -157,7 +161,7 @@ func (c *Client) join(key string, leaf, issuer *x509.Certificate) (*flight, Answ
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a, ok := c.known.get(key, c.cfg.Now()); ok {
-		a.Cached = true
+		a.Source = SourceMemory
 		return nil, a
 	}
 	if f := c.flying[key]; f != nil {
@@ -204,7 +208,7 @@ func (c *Client) until(a Answer, now time.Time) time.Time {
 	if a.Status != Good && a.Status != Revoked || a.Expires.Before(retry) {
 		return retry
 	}
-	if reread := now.Add(c.cfg.MaxAge); a.Cached && reread.Before(a.Expires) {
+	if reread := now.Add(c.cfg.MaxAge); a.Source == SourceCache && reread.Before(a.Expires) {
 		return reread
 	}
 	return a.Expires

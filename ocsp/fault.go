@@ -2,14 +2,17 @@ package ocsp
 
 import "fmt"
 
-// Fault is one word for what is wrong with a response. The set is closed, so
-// that it may label a metric.
+// Fault is one word for why there is no answer that counts. The set is closed,
+// so that it may label a metric.
 type Fault string
 
-// The faults, in the order in which Validate looks for them.
+// What may be wrong with a response, in the order in which Validate looks.
 const (
 	FaultMalformed       Fault = "malformed"        // not the ASN.1 of RFC 6960 §4.2.1
-	FaultResponder       Fault = "responder_error"  // the responder itself says that it cannot answer
+	FaultTryLater        Fault = "try_later"        // the responder is busy: tryLater, or HTTP status 429 or 503
+	FaultResponder       Fault = "responder_error"  // the responder says internalError, or an undefined status
+	FaultRequestRefused  Fault = "request_refused"  // the responder says malformedRequest or sigRequired
+	FaultUnauthorized    Fault = "unauthorized"     // the responder does not answer for this issuer, or not to us
 	FaultUnsupported     Fault = "unsupported"      // another response type, or an unknown critical extension
 	FaultAlgorithm       Fault = "algorithm"        // signed with SHA-1, MD5 or something unknown
 	FaultUnknownSigner   Fault = "unknown_signer"   // no certificate at hand has the name that the responder gives itself
@@ -26,6 +29,42 @@ const (
 	FaultSignerValidity  Fault = "signer_validity"  // the delegate is expired, or not valid yet
 	FaultMissingArgument Fault = "missing_argument" // no certificate or no issuer was given
 )
+
+// What a Client finds wrong with a response that Validate lets pass.
+const (
+	FaultNonce     Fault = "nonce"     // without the nonce that was sent where that is required, or with another
+	FaultOutdated  Fault = "outdated"  // older than what is known already
+	FaultUndecided Fault = "undecided" // what a device brought says unknown, which proves nothing
+)
+
+// Why no response came.
+const (
+	FaultSettings   Fault = "settings"          // the settings or the URLs cannot be used
+	FaultForbidden  Fault = "forbidden_address" // a private or reserved address, and no allowed range holds it
+	FaultConnect    Fault = "connect"           // no connection: no such name, refused, unreachable
+	FaultTLS        Fault = "tls"               // the responder's certificate is not trusted, or no TLS came about
+	FaultTimeout    Fault = "timeout"           // not in time
+	FaultBroken     Fault = "broken"            // the connection ended before the reply did, or it was no HTTP
+	FaultRedirect   Fault = "redirect"          // redirects are not followed
+	FaultHTTPStatus Fault = "http_status"       // another HTTP status than 200
+	FaultOversized  Fault = "oversized"         // longer than is read
+	FaultHeldOff    Fault = "breaker_open"      // its breaker is open, so it was not asked
+	FaultCrowded    Fault = "too_many_waiting"  // too many wait already, so it was not asked
+	FaultEnded      Fault = "ended"             // the caller left, or the Client was closed
+)
+
+// Misconfigured reports whether the fault stays until somebody mends the
+// settings, the responder or what the authority certified.
+func (f Fault) Misconfigured() bool {
+	switch f {
+	case FaultRequestRefused, FaultUnauthorized, FaultUnsupported, FaultAlgorithm, FaultUnknownSigner,
+		FaultSelfVouched, FaultForeignSigner, FaultNotDelegate, FaultSignature, FaultOtherSubject, FaultOtherIssuer,
+		FaultCertIDHash, FaultAmbiguous, FaultSignerValidity, FaultNonce, FaultSettings, FaultForbidden,
+		FaultTLS, FaultRedirect, FaultHTTPStatus, FaultMalformed:
+		return true
+	}
+	return false
+}
 
 // ResponseError says why a response does not count.
 type ResponseError struct {

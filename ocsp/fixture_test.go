@@ -105,3 +105,8 @@ func (b *bench) check(t *testing.T, c *ocsp.Client) ocsp.Answer {
 	t.Helper()
 	return c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert})
 }
+
+// known reports whether an answer is of an earlier time.
+func known(a ocsp.Answer) bool {
+	return a.Source == ocsp.SourceMemory || a.Source == ocsp.SourceCache
+}

@@ -73,12 +73,12 @@ const (
 
 // statusErrors are the values of responseStatus other than successful; the
 // clause says what an operator should know.
-var statusErrors = map[asn1.Enumerated]string{
-	1: "the responder could not read the request (malformedRequest)",
-	2: "the responder has an internal error (internalError)",
-	3: "the responder is busy and asks to try later (tryLater)",
-	5: "the responder answers signed requests only (sigRequired)",
-	6: "the responder does not answer for this issuer, or not to us (unauthorized)",
+var statusErrors = map[asn1.Enumerated]ResponseError{
+	1: {FaultRequestRefused, "the responder could not read the request (malformedRequest)"},
+	2: {FaultResponder, "the responder has an internal error (internalError)"},
+	3: {FaultTryLater, "the responder is busy and asks to try later (tryLater)"},
+	5: {FaultRequestRefused, "the responder answers signed requests only (sigRequired)"},
+	6: {FaultUnauthorized, "the responder does not answer for this issuer, or not to us (unauthorized)"},
 }
 
 var (
@@ -117,8 +117,8 @@ func parse(der []byte) (*basicResponse, error) {
 		return nil, fault(FaultMalformed, "it is not an OCSPResponse: %v", err)
 	}
 	if outer.Status != 0 {
-		if clause, ok := statusErrors[outer.Status]; ok {
-			return nil, fault(FaultResponder, "%s", clause)
+		if e, ok := statusErrors[outer.Status]; ok {
+			return nil, &e
 		}
 		return nil, fault(FaultResponder, "its responseStatus is %d, which is not defined", outer.Status)
 	}

@@ -71,7 +71,7 @@ func (o hookObserver) Dropped(n int) { o.m.MessagesDropped(n) }
 
 // askedOCSP counts the answers that came from a responder.
 func (d *daemon) askedOCSP(a ocsp.Answer) {
-	if a.Cached {
+	if a.Source == ocsp.SourceMemory || a.Source == ocsp.SourceCache {
 		return
 	}
 	switch a.Status {
