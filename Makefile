@@ -5,7 +5,11 @@ PKGS    := gcc libc6-dev openssl mosquitto-clients awscli strace curl ca-certifi
 FUZZ    ?= 60s
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build demo test check unit e2e tools fuzz bench soak clean
+DIST    ?= dist
+# What is released, as GOARCH with the variant of arm after it.
+TARGETS ?= amd64 arm64 armv7
+
+.PHONY: build demo test check unit e2e tools fuzz bench soak release clean
 
 build: ## a static binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/muster ./cmd/muster
@@ -44,5 +48,19 @@ soak: ## what takes long: half a minute of synced registrations by 64 callers, e
 bench: ## figures: registrations, connects, memory
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./registry/... ./policy ./broker
 
+# The version is that of the git tag or commit, so that this needs a clone. Two
+# runs of one commit by one Go version make the same bytes.
+release: ## archives for linux with checksums and bills of materials, in dist/
+	@rm -rf $(DIST) && mkdir -p $(DIST)/extra/man1 $(DIST)/extra/completions
+	@set -e; for t in $(TARGETS); do \
+	  echo "building $$t"; \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$${t%v[0-9]} GOARM=$$(expr $$t : 'armv\([0-9]\)$$') GOFLAGS= \
+	  $(GO) build -trimpath -buildvcs=true -o $(DIST)/build/$$t/muster ./cmd/muster; done
+	@CGO_ENABLED=0 GOFLAGS= $(GO) build -trimpath -buildvcs=true -o $(DIST)/build/host/muster ./cmd/muster
+	@$(DIST)/build/host/muster man $(DIST)/extra/man1 > /dev/null
+	@set -e; for s in bash zsh fish; do $(DIST)/build/host/muster completion $$s > $(DIST)/extra/completions/muster.$$s; done
+	@$(GO) run ./internal/release -out $(DIST) -with $(DIST)/extra $(TARGETS:%=$(DIST)/build/%/muster)
+	@rm -rf $(DIST)/build $(DIST)/extra
+
 clean:
-	rm -rf bin
+	rm -rf bin $(DIST)

@@ -78,7 +78,7 @@ refuses it and says why. The AWS IoT tools that you have are its control plane.`
 	})
 	root.AddCommand(
 		initCommand(), serveCommand(&configPath), envCommand(&configPath), healthCommand(&configPath),
-		explainCommand(&configPath), demoCommand(), versionCommand(),
+		explainCommand(&configPath), demoCommand(), manCommand(), versionCommand(),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -27,4 +28,17 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
+}
+
+// built returns the time of the commit that the program was built from, or of
+// this moment if the Go tool recorded none.
+func built() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if at, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				return at
+			}
+		}
+	}
+	return time.Now()
 }
