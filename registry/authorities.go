@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -25,9 +26,9 @@ const (
 // account's DEFAULT: it proves nothing, so it neither keeps the one who can
 // prove possession out, nor gets any device that does not name its account.
 //
-// Where an issuer document of a former registration still stands, its OCSP mode
-// is taken over unless a tag sets another: registering anew does not switch the
-// checking off either.
+// Where an issuer document of a former registration still stands, its OCSP
+// settings are taken over, but for a mode that a tag sets: registering anew does
+// not switch the checking off either.
 func (s *Store) RegisterAuthority(ctx context.Context, r AuthorityRegistration) (muster.Authority, error) {
 	a, commonName, err := s.newAuthority(r)
 	if err != nil {
@@ -177,17 +178,13 @@ func checkAuthorityRoom(r Reader, a *authorityDoc) error {
 
 // inheritOCSP completes the OCSP settings of a new authority.
 func inheritOCSP(r Reader, a *authorityDoc) error {
-	if a.OCSP.Mode != "" {
-		return nil
-	}
 	issuer, _, err := read[muster.Issuer](r, KindIssuer, docID(KindIssuer, a.Account, a.ID))
 	if _, err := optional(0, err); err != nil {
 		return err
 	}
+	tagged := a.OCSP.Mode
 	a.OCSP = issuer.OCSP
-	if a.OCSP.Mode == "" {
-		a.OCSP.Mode = muster.OCSPOff
-	}
+	a.OCSP.Mode = cmp.Or(tagged, issuer.OCSP.Mode, muster.OCSPOff)
 	return nil
 }
 
@@ -206,19 +203,27 @@ func ensureIssuer(t *tx, a muster.Authority) error {
 
 // UpdateAuthority changes an authority. What is the same already is no change.
 func (s *Store) UpdateAuthority(ctx context.Context, account, id string, u AuthorityUpdate) (muster.Authority, error) {
-	if err := checkAuthorityUpdate(u); err != nil {
+	err := checkAuthorityUpdate(u)
+	if err == nil {
+		u.OCSP, err = checkOCSPUpdate(u.OCSP)
+	}
+	if err != nil {
 		return muster.Authority{}, fmt.Errorf("authority %s: %w", id, err)
 	}
 	now := s.now()
 	var out muster.Authority
-	err := s.update(ctx, func(t *tx) error {
+	err = s.update(ctx, func(t *tx) error {
 		a, version, err := read[authorityDoc](t, KindAuthority, docID(KindAuthority, account, id))
 		if err != nil {
 			return err
 		}
-		changed := applyAuthorityUpdate(&a.Authority, u)
+		changed, supervised := applyAuthorityUpdate(&a.Authority, u), setAuthorityOCSP(&a.Authority, u.OCSP)
+		if changed {
+			a.Modified = now
+			a.Revision++
+		}
 		out = a.Authority
-		if !changed {
+		if !changed && !supervised {
 			return nil
 		}
 		if u.Registration != nil {
@@ -226,10 +231,10 @@ func (s *Store) UpdateAuthority(ctx context.Context, account, id string, u Autho
 				return err
 			}
 		}
-		a.Modified = now
-		a.Revision++
-		out = a.Authority
-		return t.put(version, &a)
+		if err := t.put(version, &a); err != nil {
+			return err
+		}
+		return ensureIssuer(t, a.Authority)
 	})
 	return out, err
 }

@@ -217,12 +217,13 @@ func TestPrincipal(t *testing.T) {
 		for _, want := range []muster.ResourceKey{
 			{Kind: muster.KindCertificate, ID: c.ID}, {Kind: muster.KindThing, ID: "lamp"},
 			{Kind: muster.KindThingGroup, ID: "floor"}, {Kind: muster.KindThingGroup, ID: "house"}, {Kind: muster.KindPolicy, ID: "own"},
+			{Kind: muster.KindIssuer, ID: c.AuthorityID},
 		} {
 			if !slices.Contains(p.Watch, want) {
 				t.Errorf("%+v is not watched: %+v", want, p.Watch)
 			}
 		}
-		if len(p.Watch) != 7 {
+		if len(p.Watch) != 8 {
 			t.Errorf("watched: %+v", p.Watch)
 		}
 	}

@@ -22,6 +22,9 @@ func (s *Store) Principal(ctx context.Context, account, certificateID, clientID 
 	w := &principalWalk{store: s, account: account, policies: slices.Clone(c.Policies)}
 	w.principal.Certificate = c
 	w.watch(muster.KindCertificate, c.ID)
+	if c.AuthorityID != "" {
+		w.watch(muster.KindIssuer, c.AuthorityID) // for its OCSP settings, by which the session stands
+	}
 	for _, name := range c.Things {
 		if err := w.thing(ctx, name, clientID); err != nil {
 			return muster.Principal{}, err

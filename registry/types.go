@@ -30,6 +30,7 @@ type AuthorityUpdate struct {
 	AutoRegistration   *bool
 	Registration       *muster.Registrar
 	RemoveRegistration bool // unbinds the template; excludes Registration
+	OCSP               OCSPUpdate
 }
 
 // CertificateRegistration is what RegisterCertificate takes.
