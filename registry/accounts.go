@@ -152,9 +152,58 @@ func (s *Store) AccessKey(ctx context.Context, id string) (muster.AccessKey, err
 		if err != nil {
 			return muster.AccessKey{}, fmt.Errorf("access key %w", err)
 		}
-		return muster.AccessKey{
-			ID: doc.ID, Account: doc.Account, Secret: string(secret), Disabled: doc.Disabled, Created: doc.Created,
-		}, nil
+		k := doc.withoutSecret()
+		k.Secret = string(secret)
+		return k, nil
+	})
+}
+
+func (d keyDoc) withoutSecret() muster.AccessKey {
+	return muster.AccessKey{ID: d.ID, Account: d.Account, Disabled: d.Disabled, Created: d.Created}
+}
+
+// AccessKeys returns the keys of an account, oldest first, without their
+// secrets.
+func (s *Store) AccessKeys(ctx context.Context, account string) ([]muster.AccessKey, error) {
+	if _, err := s.Account(ctx, account); err != nil {
+		return nil, err
+	}
+	var docs []keyDoc
+	err := s.engine.View(ctx, func(r Reader) (err error) {
+		docs, err = all[keyDoc](r, KindKey, Query{})
+		return err
+	})
+	var keys []muster.AccessKey
+	for _, d := range docs {
+		if d.Account == account {
+			keys = append(keys, d.withoutSecret())
+		}
+	}
+	slices.SortStableFunc(keys, func(a, b muster.AccessKey) int { return a.Created.Compare(b.Created) })
+	return keys, err
+}
+
+// SetAccessKeyDisabled disables a key, or enables it again. When it returns, a
+// disabled key signs no request any more.
+func (s *Store) SetAccessKeyDisabled(ctx context.Context, id string, disabled bool) error {
+	return s.update(ctx, func(t *tx) error {
+		doc, version, err := read[keyDoc](t, KindKey, id)
+		if err != nil || doc.Disabled == disabled {
+			return err
+		}
+		doc.Disabled = disabled
+		return t.put(version, &doc)
+	})
+}
+
+// DeleteAccessKey deletes a key. When it returns, the key signs no request any
+// more.
+func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
+	return s.update(ctx, func(t *tx) error {
+		if err := require(t, KindKey, id); err != nil {
+			return err
+		}
+		return t.remove(KindKey, id)
 	})
 }
 

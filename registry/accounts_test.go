@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/registry"
@@ -93,6 +94,50 @@ func TestAccessKeys(t *testing.T) {
 	if _, err = without.CreateAccessKey(t.Context(), account); err == nil {
 		t.Error("an access key was made without a master key")
 	}
+}
+
+// TestAccessKeyLife: what disables or deletes a key is in force when it returns.
+func TestAccessKeyLife(t *testing.T) {
+	f := newFixture(t)
+	other := must(f.CreateAccessKey(t.Context(), account2))(f)
+	var ids []string
+	for range 3 {
+		ids = append(ids, must(f.CreateAccessKey(t.Context(), account))(f).ID)
+		f.advance(time.Second)
+	}
+	keys := must(f.AccessKeys(t.Context(), account))(f)
+	for i, k := range keys {
+		if len(keys) != 3 || k.ID != ids[i] || k.Account != account || k.Secret != "" || k.Disabled || k.Created.IsZero() {
+			t.Errorf("key %d of %d is %+v", i, len(keys), k)
+		}
+	}
+	disabled := func(id string) bool {
+		t.Helper()
+		return must(f.AccessKey(t.Context(), id))(f).Disabled // from the cache, where it may be
+	}
+	for _, want := range []bool{false, true, true, false, true} {
+		f.ok(f.SetAccessKeyDisabled(t.Context(), ids[1], want))
+		if disabled(ids[1]) != want || disabled(ids[0]) || disabled(other.ID) {
+			t.Errorf("disabled: %v, %v, %v", disabled(ids[0]), disabled(ids[1]), disabled(other.ID))
+		}
+		f.step()
+	}
+	before := f.seq()
+	f.ok(f.SetAccessKeyDisabled(t.Context(), ids[1], true))
+	if f.seq() != before {
+		t.Error("to disable a disabled key writes")
+	}
+	f.ok(f.DeleteAccessKey(t.Context(), ids[1]))
+	f.step()
+	_, err := f.AccessKey(t.Context(), ids[1])
+	f.is("a deleted key", err, muster.ErrNotFound)
+	f.is("delete it again", f.DeleteAccessKey(t.Context(), ids[1]), muster.ErrNotFound)
+	f.is("disable it", f.SetAccessKeyDisabled(t.Context(), ids[1], true), muster.ErrNotFound)
+	if keys := must(f.AccessKeys(t.Context(), account))(f); len(keys) != 2 || keys[1].ID != ids[2] {
+		t.Errorf("left are %+v", keys)
+	}
+	_, err = f.AccessKeys(t.Context(), "999999999999")
+	f.is("keys of an unknown account", err, muster.ErrNotFound)
 }
 
 func TestSealer(t *testing.T) {

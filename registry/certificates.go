@@ -122,6 +122,65 @@ func (s *Store) ListCertificatesByStatus(ctx context.Context, account string, st
 	return list[muster.Certificate](ctx, s, KindCert, IndexStatus, Key(account, string(status)), p)
 }
 
+// CertificateFilter selects certificates of an account. The zero value of each
+// other field lets all pass.
+type CertificateFilter struct {
+	Account     string
+	AuthorityID string // that signed it; it may be gone
+	Status      muster.Status
+	From, To    time.Time // registered not before From, and before To
+}
+
+// query is the one index that holds what passes, and nothing else.
+func (f CertificateFilter) query() Query {
+	parts := []string{f.Account}
+	q := Query{Index: IndexOwner}
+	switch {
+	case f.AuthorityID != "" && f.Status != "":
+		q.Index, parts = IndexSigned, append(parts, f.AuthorityID, string(f.Status))
+	case f.AuthorityID != "":
+		q.Index, parts = IndexAuthority, append(parts, f.AuthorityID)
+	case f.Status != "":
+		q.Index, parts = IndexStatus, append(parts, string(f.Status))
+	}
+	q.Prefix = Key(parts...)
+	if !f.From.IsZero() {
+		q.From = appendTime(Key(parts...), f.From)
+	}
+	if !f.To.IsZero() {
+		q.To = appendTime(Key(parts...), f.To)
+	}
+	return q
+}
+
+// SelectCertificates lists what passes a filter, in the order of registration,
+// whatever else the account has.
+func (s *Store) SelectCertificates(ctx context.Context, f CertificateFilter, p Page) (found []muster.Certificate, next Cursor, err error) {
+	q := f.query()
+	q.After, q.Desc, q.Limit = p.After, p.Desc, min(p.Limit, maxPage)
+	err = s.engine.View(ctx, func(r Reader) (err error) {
+		found, next, err = readPage[muster.Certificate](r, KindCert, q)
+		return err
+	})
+	return found, next, err
+}
+
+// CountCertificates returns how many pass a filter.
+func (s *Store) CountCertificates(ctx context.Context, f CertificateFilter) (n int, err error) {
+	err = s.engine.View(ctx, func(r Reader) error {
+		q := f.query()
+		q.Limit = maxPage
+		for n = 0; ; {
+			docs, next, err := r.List(KindCert, q)
+			if n += len(docs); err != nil || next == nil {
+				return err
+			}
+			q.After = next
+		}
+	})
+	return n, err
+}
+
 // UpdateCertificateStatus sets ACTIVE, INACTIVE or REVOKED. REVOKED stays, and
 // nothing leaves PENDING_TRANSFER this way. To set the present status again
 // succeeds and changes nothing.

@@ -46,6 +46,7 @@ const (
 	IndexOwner     = "owner"     // cert, authority: account, created
 	IndexAuthority = "authority" // cert: account, authority, created
 	IndexStatus    = "status"    // cert: account, status, created
+	IndexSigned    = "signed"    // cert: account, authority, status, created
 	IndexThing     = "thing"     // cert: account, thing
 	IndexPolicy    = "policy"    // cert, thinggroup: account, policy
 	IndexSubject   = "subject"   // authority: SHA-256 of the subject in hex, created
@@ -218,7 +219,7 @@ func authorityEntries(a *authorityDoc) []Entry {
 }
 
 func certificateEntries(c *muster.Certificate) []Entry {
-	entries := make([]Entry, 0, 4+len(c.Things)+len(c.Policies))
+	entries := make([]Entry, 0, 5+len(c.Things)+len(c.Policies))
 	entries = append(entries,
 		Entry{Index: IndexOwner, Key: appendTime(Key(c.Account), c.Created)},
 		Entry{Index: IndexStatus, Key: appendTime(Key(c.Account, string(c.Status)), c.Created)})
@@ -226,7 +227,9 @@ func certificateEntries(c *muster.Certificate) []Entry {
 		entries = append(entries, Entry{Index: IndexDefault, Key: []byte(c.ID), Unique: true})
 	}
 	if c.AuthorityID != "" {
-		entries = append(entries, Entry{Index: IndexAuthority, Key: appendTime(Key(c.Account, c.AuthorityID), c.Created)})
+		entries = append(entries,
+			Entry{Index: IndexAuthority, Key: appendTime(Key(c.Account, c.AuthorityID), c.Created)},
+			Entry{Index: IndexSigned, Key: appendTime(Key(c.Account, c.AuthorityID, string(c.Status)), c.Created)})
 	}
 	for _, name := range c.Things {
 		entries = append(entries, Entry{Index: IndexThing, Key: Key(c.Account, name)})

@@ -101,8 +101,8 @@ func (c *checker) indexes(k registry.Kind) {
 		}
 	}
 	for _, index := range []string{
-		registry.IndexEndpoint, registry.IndexDefault, registry.IndexOwner, registry.IndexAuthority, registry.IndexStatus, registry.IndexThing,
-		registry.IndexPolicy, registry.IndexSubject, registry.IndexTemplate, registry.IndexExpiry,
+		registry.IndexEndpoint, registry.IndexDefault, registry.IndexOwner, registry.IndexAuthority, registry.IndexStatus,
+		registry.IndexSigned, registry.IndexThing, registry.IndexPolicy, registry.IndexSubject, registry.IndexTemplate, registry.IndexExpiry,
 	} {
 		if n := len(c.list(k, index, nil)); n != held[index] {
 			c.Errorf("%s: index %s lists %d documents, %d belong there", k, index, n, held[index])
