@@ -1,15 +1,21 @@
 # The program alone, static, as an unprivileged user. The root file system may
-# be read-only: everything that changes is in the volume.
+# be read-only: everything that changes is in the volume. For other platforms:
+# docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 .
 
-FROM golang:1.26-bookworm AS build
+FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
+ARG TARGETARCH
+ARG TARGETVARIANT
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN make build
+RUN GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} make build
 RUN install -d -m 0700 /data
 
 FROM scratch
+LABEL org.opencontainers.image.title="Muster" \
+      org.opencontainers.image.description="An MQTT broker that registers devices the first time they connect" \
+      org.opencontainers.image.licenses="Apache-2.0"
 # For OCSP responders with https addresses.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/bin/muster /muster

@@ -16,6 +16,7 @@ import (
 
 const (
 	commandTimeout = time.Minute      // of one command
+	buildTimeout   = 15 * time.Minute // of one that compiles
 	stopTimeout    = 20 * time.Second // of a server
 	anyPort        = "127.0.0.1:0"
 )
@@ -29,7 +30,12 @@ type ended struct {
 // command runs a program to its end. An exit code is a result, not a failure.
 func command(t *testing.T, env []string, name string, args ...string) ended {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
+	return commandWithin(t, commandTimeout, env, name, args...)
+}
+
+func commandWithin(t *testing.T, limit time.Duration, env []string, name string, args ...string) ended {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)

@@ -38,6 +38,7 @@ type setup struct {
 	account string
 	region  string
 	console bool // logs for people, as the demo shows them
+	spare   bool // keep the server that the directory holds already
 }
 
 func initCommand() *cobra.Command {
@@ -57,6 +58,10 @@ muster.yaml says what to change for production.`,
 			if !muster.ValidAccountID(s.account) {
 				return &usageError{fmt.Errorf("--account %q: an account has 12 digits", s.account)}
 			}
+			if _, err := os.Stat(filepath.Join(s.dir, configFile)); err == nil && s.spare {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Kept %s: it has a %s already.\n", s.dir, configFile)
+				return err
+			}
 			if err := s.make(cmd.Context()); err != nil {
 				return err
 			}
@@ -67,6 +72,7 @@ muster.yaml says what to change for production.`,
 	}
 	cmd.Flags().StringVar(&s.dir, "dir", ".muster", "the `directory` to make")
 	cmd.Flags().StringVar(&s.account, "account", "123456789012", "the account's `id`, 12 digits")
+	cmd.Flags().BoolVar(&s.spare, "if-missing", false, "do nothing if the directory holds a server already, for containers that start again")
 	cmd.Flags().StringVar(&s.region, "region", "us-east-1", "the `region` in ARNs and signatures")
 	return cmd
 }

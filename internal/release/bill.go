@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,10 +37,8 @@ func (b *build) bill() ([]byte, error) {
 			BOMRef: purl(m.Path, m.Version), Type: cdx.ComponentTypeLibrary, Name: m.Path, Version: m.Version,
 			PackageURL: purl(m.Path, m.Version),
 		}
-		if sum, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m.Sum, "h1:")); err == nil && len(sum) == 32 {
-			// The hash of the module's files, as in go.sum, not that of an archive.
-			c.Properties = &[]cdx.Property{{Name: "muster:go.sum", Value: "h1:" + hex.EncodeToString(sum)}}
-		}
+		// The checksum of the module's files, as in go.sum; it is none of an archive.
+		c.Properties = &[]cdx.Property{{Name: "go.sum", Value: m.Sum}}
 		components = append(components, c)
 	}
 	needs := make([]string, len(components))
@@ -54,7 +50,7 @@ func (b *build) bill() ([]byte, error) {
 	bom.Components = &components
 	bom.Dependencies = &[]cdx.Dependency{{Ref: root.BOMRef, Dependencies: &needs}}
 	var out bytes.Buffer
-	err := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON).SetPretty(true).Encode(bom)
+	err := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(bom, cdx.SpecVersion1_6)
 	return out.Bytes(), err
 }
 
@@ -81,7 +77,15 @@ func (b *build) licences() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []file
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	terms, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "LICENSE"))
+	if err != nil {
+		return nil, fmt.Errorf("the licence of Go: %w", err)
+	}
+	files := []file{{"licences/go/LICENSE", terms, 0o644}}
 	for _, m := range b.modules() {
 		folder, ok := folders[m.Path+"@"+m.Version]
 		if !ok {
