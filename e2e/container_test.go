@@ -2,11 +2,13 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,7 +121,7 @@ func mkdir(t *testing.T, dirs ...string) {
 // there is, and cannot be written to; the user is nobody here.
 func (im *image) inside(argv ...string) []string {
 	return append([]string{"bwrap", "--ro-bind", im.root, "/", "--bind", im.volume, im.mount, "--unshare-all", "--share-net",
-		"--uid", im.user, "--gid", im.group, "--cap-drop", "ALL", "--clearenv", "--die-with-parent"}, argv...)
+		"--uid", im.user, "--gid", im.group, "--cap-drop", "ALL", "--clearenv", "--die-with-parent", "--as-pid-1"}, argv...)
 }
 
 func (im *image) run(t *testing.T, argv ...string) ended {
@@ -193,11 +195,14 @@ func (im *image) serve(t *testing.T) {
 	eventually(t, 20*time.Second, "the health check says ready", func() bool {
 		return im.run(t, im.checking...).code == 0
 	})
-	if err := syscall.Kill(-server.Process.Pid, syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(child(t, server.Process.Pid), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-ended: // bwrap tells of the signal, not of the program's exit code
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the server ended by SIGTERM: %v", err)
+		}
 	case <-time.After(stopTimeout):
 		t.Fatal("the server still runs after SIGTERM")
 	}
@@ -208,4 +213,18 @@ func (im *image) serve(t *testing.T) {
 	if !strings.Contains(string(text), `"event":"stopped"`) {
 		t.Errorf("the server did not stop in order:\n%s", text)
 	}
+}
+
+// child returns the only child of a process: bwrap's, which is the program.
+func child(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return only
 }
