@@ -1,31 +1,26 @@
-// Package config reads muster.yaml: one strict YAML document, turned into
-// typed values. An unknown key, a key given twice, a wrong type and a value
-// out of bounds are errors, all reported at once with file, line and key.
+// Package config reads muster.yaml, one strict YAML document, and the variables
+// of the environment that win over it, and turns them into typed values. An
+// unknown key, a key given twice, a wrong type and a value out of bounds are
+// errors, all reported at once with file, line and key, or with the variable.
 //
 // It knows no other package of Muster; the program hands the values on. The
 // keys, their defaults, bounds and meanings stand in one place, from which the
-// reader, the document that Document writes and the rows of Table all come.
+// reader, the variables, the document that Document writes, the rows of Table
+// and the JSON Schema all come.
 package config
 
 import (
-	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 )
-
-// maxSize bounds the file, in bytes, so that a wrong path (a device, a
-// registry's log) ends in an error and not in exhausted memory.
-const maxSize = 1 << 20
 
 // Config is the whole configuration. Its meanings, units and defaults are those
 // of Table; no field of a configuration that was read is zero, except where the
 // default is.
 type Config struct {
-	// Dir is the folder of the file, absolute, set by Load. It is no key: the
-	// paths in the file are relative to it.
+	// Dir is the folder of the file, absolute, set by Load; without a file, the
+	// one that the registry lies in. It is no key: the paths in the file are
+	// relative to it.
 	Dir string
 
 	Region    string
@@ -168,55 +163,5 @@ func Default() *Config {
 		},
 		Limits: Limits{Connections: 100_000, Handshakes: 4096, ConnectsPerAddress: 500},
 		Log:    Log{Level: LevelInfo, Format: FormatJSON},
-	}
-}
-
-// Load reads the file at path, makes its paths absolute and fills in the
-// certificate of the API. Its error has one line for each problem, at most
-// twenty, in the order of the file.
-func Load(path string) (*Config, error) {
-	data, err := read(path)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	c, err := Parse(data, path)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
-	}
-	c.locate(dir)
-	return c, nil
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxSize {
-		return nil, fmt.Errorf("%s: more than %s; this is no configuration", path, sizeText(maxSize))
-	}
-	return data, nil
-}
-
-// locate makes the paths absolute. The API shows the certificate of the MQTT
-// listener unless it has its own.
-func (c *Config) locate(dir string) {
-	c.Dir = dir
-	if c.API.Certificate == "" {
-		c.API.Certificate, c.API.Key = c.MQTT.Certificate, c.MQTT.Key
-	}
-	for _, k := range c.keys() {
-		if k.file != nil && !filepath.IsAbs(*k.file) {
-			*k.file = filepath.Join(dir, *k.file)
-		}
 	}
 }

@@ -234,7 +234,7 @@ func TestLoadMakesPathsAbsolute(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "muster.yaml")
 	write(t, path, "mqtt:\n  certificate: tls/server.pem\nregistry:\n  master_key: /keys/master\n")
-	c, err := config.Load(path)
+	c, err := config.Load(config.Source{File: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestLoadMakesPathsAbsolute(t *testing.T) {
 	}
 
 	t.Chdir(dir)
-	if c, err = config.Load("muster.yaml"); err != nil || c.MQTT.Key != want.MQTT.Key {
+	if c, err = config.Load(config.Source{File: "muster.yaml"}); err != nil || c.MQTT.Key != want.MQTT.Key {
 		t.Errorf("by a relative path: %+v, %v", c, err)
 	}
 }
@@ -261,10 +261,10 @@ func TestLoadErrors(t *testing.T) {
 	for path, want := range map[string]string{
 		wrong:                           wrong + ":3: limits.handshake: unknown key; did you mean limits.handshakes?",
 		large:                           "configuration: " + large + ": more than 1MiB; this is no configuration",
-		filepath.Join(dir, "none.yaml"): "configuration: open " + filepath.Join(dir, "none.yaml") + ": no such file or directory",
+		filepath.Join(dir, "none.yaml"): "configuration: open " + filepath.Join(dir, "none.yaml") + ": no such file or directory; muster init makes one, --config or MUSTER_CONFIG names another",
 		dir:                             "configuration: read " + dir + ": is a directory",
 	} {
-		if _, err := config.Load(path); err == nil || err.Error() != want {
+		if _, err := config.Load(config.Source{File: path}); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}

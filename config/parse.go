@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -21,52 +22,67 @@ const maxProblems = 20
 // Parse reads a configuration. name stands for the file in messages. The paths
 // stay as they are written.
 func Parse(data []byte, name string) (*Config, error) {
-	r := &reader{file: name, config: Default(), lines: make(map[string]int)}
-	r.keys = r.config.keys()
-	if root := r.document(data); root != nil {
-		r.mapping(root, "")
-		r.pair()
-	}
+	r := newReader(name)
+	r.read(data)
+	r.pair()
 	if err := r.err(); err != nil {
 		return nil, err
 	}
 	return r.config, nil
 }
 
-// reader fills a configuration from a document and gathers what is wrong.
+// reader fills a configuration from a document and the environment, and gathers
+// what is wrong.
 type reader struct {
 	file     string
 	config   *Config
 	keys     []key
-	lines    map[string]int // where each key was given, by its path
+	lines    map[string]int    // where each key and section was given, by its path
+	origins  map[string]Origin // of the keys that were given a value
 	problems []problem
 }
 
+func newReader(file string) *reader {
+	r := &reader{file: file, config: Default(), lines: make(map[string]int), origins: make(map[string]Origin)}
+	r.keys = r.config.keys()
+	return r
+}
+
+// read fills in what the file has.
+func (r *reader) read(data []byte) {
+	if root := r.document(data); root != nil {
+		r.mapping(root, "")
+	}
+}
+
 type problem struct {
-	line int // 0: unknown
-	text string
+	place Origin
+	text  string
 }
 
 func (r *reader) report(line int, format string, args ...any) {
-	r.problems = append(r.problems, problem{line, fmt.Sprintf(format, args...)})
+	r.reportAt(Origin{File: r.file, Line: line}, format, args...)
 }
 
+func (r *reader) reportAt(place Origin, format string, args ...any) {
+	r.problems = append(r.problems, problem{place, fmt.Sprintf(format, args...)})
+}
+
+// err has a line for each problem, those of the file first, in its order.
 func (r *reader) err() error {
 	if len(r.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	slices.SortStableFunc(r.problems, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.place.Variable, b.place.Variable), cmp.Compare(a.place.Line, b.place.Line))
+	})
 	var lines []string
 	for i, p := range r.problems {
 		if i == maxProblems {
 			lines = append(lines, fmt.Sprintf("%s: and %d more", r.file, len(r.problems)-i))
 			break
 		}
-		place := r.file
-		if p.line > 0 {
-			place += ":" + strconv.Itoa(p.line)
-		}
-		lines = append(lines, place+": "+p.text)
+		lines = append(lines, p.place.String()+": "+p.text)
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
@@ -135,7 +151,6 @@ func (r *reader) mapping(n *yaml.Node, prefix string) {
 // entry reads one key: a value, a section, or one that nobody knows.
 func (r *reader) entry(name, value *yaml.Node, prefix string) {
 	path := prefix + name.Value
-	var siblings []string
 	for _, k := range r.keys {
 		if k.path == path {
 			r.value(k, value)
@@ -145,22 +160,18 @@ func (r *reader) entry(name, value *yaml.Node, prefix string) {
 			r.mapping(value, path+".")
 			return
 		}
-		if rest, ok := strings.CutPrefix(k.path, prefix); ok {
-			sibling, _, _ := strings.Cut(rest, ".")
-			siblings = append(siblings, sibling)
-		}
 	}
-	r.report(name.Line, "%s: unknown key%s", keyText(prefix, name.Value), didYouMean(prefix, name.Value, siblings))
+	r.report(name.Line, "%s: unknown key%s", keyText(prefix, name.Value), r.hint(prefix, name.Value))
 }
 
 func (r *reader) value(k key, n *yaml.Node) {
 	if empty(n) {
 		return
 	}
-	if !k.list {
-		if err := k.set(n); err != nil {
-			r.report(n.Line, "%s: %v", k.path, err)
-		}
+	place := Origin{File: r.file, Line: n.Line}
+	r.origins[k.path] = place
+	if k.clear == nil {
+		r.store(k, n, place, k.path)
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -168,18 +179,38 @@ func (r *reader) value(k key, n *yaml.Node) {
 		return
 	}
 	for i, item := range n.Content {
-		if err := k.set(item); err != nil {
-			r.report(item.Line, "%s[%d]: %v", k.path, i, err)
-		}
+		r.store(k, item, Origin{File: r.file, Line: item.Line}, fmt.Sprintf("%s[%d]", k.path, i))
+	}
+}
+
+// store sets a key, or one item of a list, which shown names.
+func (r *reader) store(k key, n *yaml.Node, place Origin, shown string) {
+	var err error
+	switch {
+	case looksSecret(n.Value):
+		err = errSecret
+	case !utf8.ValidString(n.Value):
+		err = errors.New("want text in UTF-8")
+	default:
+		err = k.set(n)
+	}
+	if err != nil {
+		r.reportAt(place, "%s: %v", shown, err)
 	}
 }
 
 // pair refuses half a certificate: with the key of another it could not be
 // served.
 func (r *reader) pair() {
-	if a := r.config.API; (a.Certificate == "") != (a.Key == "") {
-		r.report(r.lines["api"], "api: certificate and key go together; give both or none")
+	a := r.config.API
+	if (a.Certificate == "") == (a.Key == "") {
+		return
 	}
+	half := cmp.Or(r.origins["api.certificate"], r.origins["api.key"])
+	if half.Variable == "" {
+		half.Line = r.lines["api"]
+	}
+	r.reportAt(half, "api: certificate and key go together; give both or none")
 }
 
 var keyForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,60}$`)

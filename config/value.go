@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,10 +17,12 @@ import (
 
 // binding ties a key to the field that holds its value.
 type binding struct {
-	set  func(*yaml.Node) error // stores a value, or says what is wrong with it
-	text func() string          // the value as YAML
-	list bool                   // set takes one item of a list, and appends it
-	file *string                // the field, if it is a path
+	set    func(*yaml.Node) error // stores a value, or says what is wrong with it
+	text   func() string          // the value as YAML
+	form   schema                 // what set accepts, as far as a schema can say it
+	number bool                   // set takes a number of YAML
+	clear  func()                 // empties the list to which set appends an item; nil if it is no list
+	file   *string                // the field, if it is a path
 }
 
 var (
@@ -29,7 +32,8 @@ var (
 )
 
 func region(p *string) binding {
-	return word(p, func(s string) error {
+	form := schema{Type: typeString, Pattern: `^([a-z0-9]+(-[a-z0-9]+)*)?$`, MaxLength: 32}
+	return word(p, form, func(s string) error {
 		if len(s) > 32 || !regionForm.MatchString(s) {
 			return errors.New("want lower-case letters, digits and hyphens, such as us-east-1")
 		}
@@ -38,7 +42,8 @@ func region(p *string) binding {
 }
 
 func file(p *string) binding {
-	b := word(p, func(s string) error {
+	form := schema{Type: typeString, Pattern: `^[^\x00-\x1f\x7f-\x9f]*$`, MaxLength: 4096}
+	b := word(p, form, func(s string) error {
 		if len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl) {
 			return errors.New("want a path without control characters, at most 4096 bytes")
 		}
@@ -49,7 +54,7 @@ func file(p *string) binding {
 }
 
 func address(p *string) binding {
-	return word(p, func(s string) error {
+	return word(p, schema{Type: typeString, Pattern: `^(.*:[0-9]+)?$`}, func(s string) error {
 		host, port, err := net.SplitHostPort(s)
 		if err != nil {
 			return errors.New(`want host:port, such as 127.0.0.1:8883 or "[::1]:8883"`)
@@ -65,23 +70,27 @@ func address(p *string) binding {
 }
 
 func choice[T ~string](p *T, options ...T) binding {
-	names := make([]string, len(options))
-	for i, o := range options {
-		names[i] = string(o)
+	var names []string
+	var known []candidate
+	form := schema{Type: typeString, Enum: []any{"", nil}}
+	for _, o := range options {
+		names = append(names, string(o))
+		known = append(known, candidate{string(o), string(o)})
+		form.Enum = append(form.Enum, string(o))
 	}
-	return word(p, func(s string) error {
-		for _, name := range names {
-			if s == name {
-				return nil
-			}
+	return word(p, form, func(s string) error {
+		if slices.Contains(names, s) {
+			return nil
 		}
-		return fmt.Errorf("want %s%s", strings.Join(names, " or "), didYouMean("", s, names))
+		near, _ := nearest(s, known)
+		return fmt.Errorf("want %s%s", strings.Join(names, " or "), didYouMean(near))
 	})
 }
 
 // word binds a string that check accepts.
-func word[T ~string](p *T, check func(string) error) binding {
+func word[T ~string](p *T, form schema, check func(string) error) binding {
 	return binding{
+		form: form,
 		set: func(n *yaml.Node) error {
 			s, err := scalar(n, "a string", "!!str")
 			if err != nil {
@@ -100,6 +109,11 @@ func word[T ~string](p *T, check func(string) error) binding {
 // duration binds a multiple of unit, from one unit to limit.
 func duration(p *time.Duration, unit, limit time.Duration) binding {
 	return binding{
+		form: schema{
+			Type:    typeString,
+			Pattern: `^(\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)?$`,
+			bounds:  "From " + durationText(unit) + " to " + durationText(limit) + ".",
+		},
 		set: func(n *yaml.Node) error {
 			s, err := scalar(n, "a duration with a unit, such as 10s, 5m or 720h", "!!str")
 			if err != nil {
@@ -122,6 +136,8 @@ func duration(p *time.Duration, unit, limit time.Duration) binding {
 // count binds a number from 1 to limit.
 func count(p *int, limit int) binding {
 	return binding{
+		form:   schema{Type: typeNumber, Pattern: `^$`, Minimum: 1, Maximum: limit},
+		number: true,
 		set: func(n *yaml.Node) error {
 			s, err := scalar(n, "a whole number", "!!int")
 			if err != nil {
@@ -141,6 +157,10 @@ func count(p *int, limit int) binding {
 // size binds a number of bytes from low to high.
 func size(p *int, low, high int) binding {
 	return binding{
+		form: schema{
+			Type: typeNumber, Minimum: low, Maximum: high, Pattern: `^([0-9]+(KiB|MiB)?)?$`,
+			bounds: "From " + sizeText(low) + " to " + sizeText(high) + ".",
+		},
 		set: func(n *yaml.Node) error {
 			s, err := scalar(n, "a size, such as 131072 or 128KiB", "!!int", "!!str")
 			if err != nil {
@@ -182,7 +202,11 @@ func parseSize(s string) (int, error) {
 // prefixes binds a list of networks, at most 64.
 func prefixes(p *[]netip.Prefix) binding {
 	return binding{
-		list: true,
+		form: schema{
+			Type: typeList, Pattern: `^$`, MaxItems: 64,
+			Items: &schema{Type: types{"string"}, Pattern: `^[0-9A-Fa-f:.]+/[0-9]+$`},
+		},
+		clear: func() { *p = nil },
 		set: func(n *yaml.Node) error {
 			s, err := scalar(n, "a prefix, such as 10.0.0.0/8", "!!str")
 			if err != nil {

@@ -32,7 +32,7 @@ type console struct {
 
 // operate reads the configuration and calls do with a way to its registry.
 func operate(cmd *cobra.Command, configPath string, do func(*console) error) error {
-	c, err := config.Load(configPath)
+	c, err := loadConfig(configPath)
 	if err != nil {
 		return err
 	}

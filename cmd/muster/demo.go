@@ -74,7 +74,7 @@ func startDemo(ctx context.Context, t *table, dir string, devices int) (s *story
 	if err := (setup{dir: dir, account: "123456789012", region: "us-east-1"}).make(ctx); err != nil {
 		return nil, nil, err
 	}
-	c, err := config.Load(filepath.Join(dir, configFile))
+	c, err := config.Load(config.Source{File: filepath.Join(dir, configFile)}) // not by the environment
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,7 +28,7 @@ that a device trusts the broker by). Exits 1, printing none, while no server run
   aws iot list-certificates --endpoint-url "$AWS_ENDPOINT_URL"`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(*configPath)
+			c, err := loadConfig(*configPath)
 			if err != nil {
 				return err
 			}
@@ -133,7 +133,7 @@ func healthCommand(configPath *string) *cobra.Command {
 		Example: "  muster health --config /etc/muster/muster.yaml",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(*configPath)
+			c, err := loadConfig(*configPath)
 			if err != nil {
 				return err
 			}

@@ -33,6 +33,9 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := newCommand(stdout, stderr)
 	cmd.SetArgs(args)
+	if path := os.Getenv(configVariable); path != "" {
+		_ = cmd.PersistentFlags().Set("config", path) // a string takes any; the command line wins over it
+	}
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -72,13 +75,13 @@ refuses it and says why. The AWS IoT tools that you have are its control plane.`
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.PersistentFlags().StringVar(&configPath, "config", defaultConfig, "the configuration `file`")
+	root.PersistentFlags().StringVar(&configPath, "config", defaultConfig, "the configuration `file`; MUSTER_CONFIG stands for it")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
 		initCommand(), serveCommand(&configPath), envCommand(&configPath), healthCommand(&configPath),
-		explainCommand(&configPath), demoCommand(), manCommand(), versionCommand(),
+		explainCommand(&configPath), demoCommand(), manCommand(), versionCommand(), configCommand(&configPath),
 	)
 	return root
 }

@@ -27,7 +27,7 @@ are logged, and written to addresses.json beside the configuration.`,
 		Example: "  muster serve\n  muster serve --mqtt 0.0.0.0:8883 --api 127.0.0.1:0",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(*configPath)
+			c, err := loadConfig(*configPath)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/muster-mqtt/muster/config"
+)
+
+// configVariable names the configuration where --config does not.
+const configVariable = "MUSTER_CONFIG"
+
+// configSource is where every command reads its configuration from. A file that
+// nobody named may be absent, if the environment says enough.
+func configSource(path string) config.Source {
+	return config.Source{File: path, Optional: path == defaultConfig, Environ: os.Environ()}
+}
+
+func loadConfig(path string) (*config.Config, error) { return config.Load(configSource(path)) }
+
+func configCommand(configPath *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check and print the configuration",
+		Long: `Check and print the configuration: the file that --config names, and the
+variables of the environment that win over it. A key such as mqtt.address is the
+variable MUSTER_MQTT_ADDRESS, and MUSTER_CONFIG stands for --config.`,
+		Example: "  muster config print --effective",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(configPrintCommand(configPath), configSchemaCommand())
+	return cmd
+}
+
+func configPrintCommand(configPath *string) *cobra.Command {
+	var effective bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "print",
+		Short: "Print the values of the file, or those in force",
+		Long: `Print the values that the file gives, or with --effective the value of every key
+as a server would take it, each with where it comes from: FILE:LINE, a variable
+of the environment, or the default. What is printed is a configuration itself.
+No key takes a secret, only the path of one, so that none is printed.`,
+		Example: "  muster config print\n  muster config print --effective -o json",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "yaml" && output != "json" {
+				return &usageError{fmt.Errorf("--output %q: it is yaml or json", output)}
+			}
+			settings, err := configSettings(*configPath, effective)
+			if err != nil {
+				return err
+			}
+			return printSettings(cmd.OutOrStdout(), settings, output)
+		},
+	}
+	cmd.Flags().BoolVar(&effective, "effective", false, "every key, as the environment and the defaults make it")
+	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "the `form`: yaml or json")
+	return cmd
+}
+
+func configSettings(path string, effective bool) (config.Settings, error) {
+	if !effective {
+		return config.Written(path)
+	}
+	_, settings, err := config.Read(configSource(path))
+	return settings, err
+}
+
+func printSettings(out io.Writer, settings config.Settings, output string) error {
+	if output == "yaml" {
+		_, err := out.Write(settings.Document())
+		return err
+	}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(settings)
+}
+
+func configSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration",
+		Long: `Print the JSON Schema (draft 2020-12) of the configuration, for editors that
+complete and check while you write. It accepts all that Muster accepts; muster
+config check knows more that is wrong.`,
+		Example: "  muster config schema > muster.schema.json",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err == nil {
+				_, err = cmd.OutOrStdout().Write(schema)
+			}
+			return err
+		},
+	}
+}
