@@ -1,32 +1,24 @@
 package e2e_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/muster-mqtt/muster/config"
 )
 
-const (
-	readme      = "../README.md"
-	walkTimeout = 5 * time.Minute
-)
+const readme = "../README.md"
 
 // section returns the text below a heading, up to the next one of its level or
 // above.
@@ -42,109 +34,14 @@ func section(t *testing.T, heading string) string {
 	return text
 }
 
-// walkBlock is a block of commands and what the page says that they print.
-type walkBlock struct{ commands, shown string }
-
-var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
-
-// walkBlocks reads the blocks sh of the walk, each with the block text that may
-// follow it.
-func walkBlocks(t *testing.T) []walkBlock {
-	t.Helper()
-	var blocks []walkBlock
-	for _, m := range fence.FindAllStringSubmatch(section(t, "## A walk"), -1) {
-		switch language, text := m[1], m[2]; {
-		case language == "sh":
-			blocks = append(blocks, walkBlock{commands: text})
-		case language == "text" && len(blocks) > 0 && blocks[len(blocks)-1].shown == "":
-			blocks[len(blocks)-1].shown = text
-		default:
-			t.Fatalf("the walk has a block %s where none belongs:\n%s", language, text)
-		}
-	}
-	if len(blocks) < 10 {
-		t.Fatalf("the walk has %d blocks", len(blocks))
-	}
-	return blocks
-}
-
 // TestReadmeWalk runs the walk as it is written, in one bash and an empty
 // folder, on the ports that Muster has by default.
 func TestReadmeWalk(t *testing.T) {
-	blocks := walkBlocks(t)
-	const mark = "-- end of block --"
-	script := "set -eu\nserver=\ntrap 'test -z \"$server\" || kill \"$server\" 2> /dev/null || :' EXIT\n"
-	for _, b := range blocks {
-		script += b.commands + "echo '" + mark + "'\n"
+	blocks := blocksOf(t, section(t, "## A walk"))
+	if len(blocks) < 10 {
+		t.Fatalf("the walk has %d blocks", len(blocks))
 	}
-	out, err := runWalk(t, script)
-	printed := strings.Split(out, mark+"\n")
-	for i, b := range blocks[:min(len(blocks), len(printed))] {
-		if line := firstMissing(b.shown, printed[i]); line != "" {
-			t.Errorf("the page shows %q after\n%s\nwhich prints\n%s", line, b.commands, printed[i])
-		}
-	}
-	if err != nil || len(printed) != len(blocks)+1 {
-		t.Errorf("%d of %d blocks ran: %v\n%s", len(printed)-1, len(blocks), err, printed[len(printed)-1])
-	}
-}
-
-func runWalk(t *testing.T, script string) (string, error) {
-	t.Helper()
-	dir, bin := t.TempDir(), t.TempDir()
-	if err := os.Symlink(os.Getenv(binaryVariable), filepath.Join(bin, "muster")); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), walkTimeout)
-	defer cancel()
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "bash", "-c", script)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
-	cmd.Env = []string{
-		"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + dir, "LC_ALL=C.UTF-8", "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-	}
-	// The shell is a group of its own, so that nothing that it started stays.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 10 * time.Second
-	err := cmd.Run()
-	if err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "muster.log"))
-		t.Logf("log of the server:\n%s", log)
-	}
-	return out.String(), err
-}
-
-// firstMissing returns the first line of shown that printed does not have after
-// those before it; "" if it has all. … stands for any text.
-func firstMissing(shown, printed string) string {
-	lines := strings.Split(printed, "\n")
-	for want := range strings.Lines(shown) {
-		want = strings.TrimSpace(want)
-		form := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".+") + "$")
-		i := slices.IndexFunc(lines, func(line string) bool { return form.MatchString(strings.TrimSpace(line)) })
-		if i < 0 {
-			return want
-		}
-		lines = lines[i+1:]
-	}
-	return ""
-}
-
-func TestFirstMissing(t *testing.T) {
-	for _, c := range []struct{ shown, printed, want string }{
-		{"", "a\n", ""},
-		{"a\nc\n", "a\nb\n  c\n", ""},
-		{"c\na\n", "a\nb\nc\n", "a"},
-		{"a … z (*)\n", "a b z (*)\n", ""},
-		{"a … z\n", "a z\n", "a … z"},
-		{"a\n", "ab\n", "a"},
-	} {
-		if got := firstMissing(c.shown, c.printed); got != c.want {
-			t.Errorf("firstMissing(%q, %q) = %q, want %q", c.shown, c.printed, got, c.want)
-		}
-	}
+	runBlocks(t, "server=\ntrap 'test -z \"$server\" || kill \"$server\" 2> /dev/null || :' EXIT\n", blocks)
 }
 
 // TestReadmeConfiguration holds the table of the page to that of the program.
