@@ -169,6 +169,11 @@ func TestManualPages(t *testing.T) {
 	}
 }
 
+func TestInstallingPage(t *testing.T) {
+	t.Parallel()
+	testPage(t, "../docs/installing.md", "")
+}
+
 // TestCompletion asks for completions as a shell does.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
