@@ -9,7 +9,7 @@ DIST    ?= dist
 # What is released, as GOARCH with the variant of arm after it.
 TARGETS ?= amd64 arm64 armv7
 
-.PHONY: build demo test check unit e2e tools fuzz bench soak release clean
+.PHONY: build demo test check unit e2e tools fuzz bench soak arm release clean
 
 build: ## a static binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/muster ./cmd/muster
@@ -44,6 +44,12 @@ fuzz: ## every fuzz target for FUZZ each
 soak: ## what takes long: half a minute of synced registrations by 64 callers, engine and rules
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Register64/memtable=32MiB' -benchtime 400000x -timeout 30m ./registry/badgerdb
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Enrol' -benchtime 350000x -timeout 30m ./registry
+
+arm: ## the demo on the other platforms, under an emulator
+	@dpkg -s qemu-user-static >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-user-static; }
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build -trimpath -o bin/muster-arm64 ./cmd/muster && qemu-aarch64-static bin/muster-arm64 demo
+	CGO_ENABLED=0 GOARCH=arm GOARM=7 $(GO) build -trimpath -o bin/muster-armv7 ./cmd/muster && qemu-arm-static bin/muster-armv7 demo
 
 bench: ## figures: registrations, connects, memory
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./registry/... ./policy ./broker
