@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,12 +30,45 @@ func configCommand(configPath *string) *cobra.Command {
 		Long: `Check and print the configuration: the file that --config names, and the
 variables of the environment that win over it. A key such as mqtt.address is the
 variable MUSTER_MQTT_ADDRESS, and MUSTER_CONFIG stands for --config.`,
-		Example: "  muster config print --effective",
+		Example: "  muster config check\n  muster config print --effective",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(configPrintCommand(configPath), configSchemaCommand())
+	cmd.AddCommand(configCheckCommand(configPath), configPrintCommand(configPath), configSchemaCommand())
 	return cmd
+}
+
+func configCheckCommand(configPath *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Say what is wrong with the configuration, before a server is started",
+		Long: `Say what is wrong with the configuration: keys and values, and whether the files
+that it names are there, fit each other and are closed to others. Each problem is
+a line with its place, its key and its mend. It needs no server, opens no
+registry and changes nothing. Exits 1 if a server could not start; a warning, such
+as an expired certificate, leaves 0.`,
+		Example: "  muster config check --config /etc/muster/muster.yaml",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, settings, err := config.Read(configSource(*configPath))
+			if err != nil {
+				return err
+			}
+			found := checkConfig(c, settings)
+			for _, f := range found.warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "muster: warning: %s\n", f)
+			}
+			if err := errors.Join(found.problems...); err != nil {
+				return err
+			}
+			place := *configPath
+			if _, err := os.Stat(place); err != nil {
+				place = "environment" // it stands for a file that is not there
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: the configuration is good\n", place)
+			return err
+		},
+	}
 }
 
 func configPrintCommand(configPath *string) *cobra.Command {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -48,13 +47,13 @@ func newLog(c *config.Config, w io.Writer) zerolog.Logger {
 
 func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *daemon, err error) {
 	d = &daemon{metrics: metrics.New()}
-	mqttTLS, err := d.loadCertificate(metrics.ListenerMQTT, c.MQTT.Certificate, c.MQTT.Key)
+	mqttTLS, err := d.loadCertificate(metrics.ListenerMQTT, "mqtt", c.MQTT.Certificate, c.MQTT.Key)
 	if err != nil {
-		return nil, fmt.Errorf("mqtt.certificate: %w", err)
+		return nil, err
 	}
-	d.tls, err = d.loadCertificate(metrics.ListenerAPI, c.API.Certificate, c.API.Key)
+	d.tls, err = d.loadCertificate(metrics.ListenerAPI, "api", c.API.Certificate, c.API.Key)
 	if err != nil {
-		return nil, fmt.Errorf("api.certificate: %w", err)
+		return nil, err
 	}
 	d.state, err = openState(ctx, c, log, d.askedOCSP)
 	if err != nil {
@@ -76,15 +75,10 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 	return d, err
 }
 
-func (d *daemon) loadCertificate(l metrics.Listener, certificate, key string) (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(certificate, key)
+func (d *daemon) loadCertificate(l metrics.Listener, section, certificate, key string) (*tls.Config, error) {
+	pair, err := loadPair(section, certificate, key)
 	if err != nil {
 		return nil, err
-	}
-	if pair.Leaf == nil {
-		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-			return nil, err
-		}
 	}
 	d.metrics.CertificateExpires(l, pair.Leaf.NotAfter)
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil

@@ -54,9 +54,8 @@ const maxSocketPath = 107
 // socket that a killed server left behind is replaced: the registry's lock has
 // made sure that no other server runs.
 func listenSocket(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("admin socket %s: the path has %d bytes, and the system binds no more than %d; "+
-			"put the configuration into a directory with a shorter path", path, len(path), maxSocketPath)
+	if err := checkSocketPath(path); err != nil {
+		return nil, err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("admin socket: %w", err)
@@ -81,6 +80,14 @@ func listenSocket(path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
 	}
 	return &socket{l, path}, nil
+}
+
+func checkSocketPath(path string) error {
+	if len(path) <= maxSocketPath {
+		return nil
+	}
+	return fmt.Errorf("admin socket %s: the path has %d bytes, and the system binds no more than %d; "+
+		"put the configuration into a directory with a shorter path", path, len(path), maxSocketPath)
 }
 
 func rename(from, to string) error {

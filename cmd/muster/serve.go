@@ -90,6 +90,11 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, ready func
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	for _, path := range secrets(c) {
+		if text := exposed(path); text != "" {
+			log.Warn().Str("event", "secret_readable").Msg(text)
+		}
+	}
 	l, err := listen(c, d.tls)
 	if err != nil {
 		return err

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/rs/zerolog"
 
@@ -86,19 +82,6 @@ func (s *state) close() error {
 		return nil
 	}
 	return s.engine.Close()
-}
-
-// readMasterKey reads the key that seals secrets: 64 hex digits.
-func readMasterKey(path string) (*registry.Sealer, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
-	}
-	key, err := hex.DecodeString(string(bytes.TrimSpace(text)))
-	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("master key %s: it must hold 64 hex digits", path)
-	}
-	return registry.NewSealer(key)
 }
 
 // asker turns the answers of package ocsp into the words of the rules.

@@ -167,6 +167,9 @@ func Open(c Config) (*Engine, error) {
 	return e, nil
 }
 
+// Check reports, by opening nothing, whether Open would find a registry.
+func Check(dir string) error { return Config{Dir: dir}.checkMarker() }
+
 func (c Config) checkMarker() error {
 	b, err := os.ReadFile(filepath.Join(c.Dir, markerName))
 	switch {
