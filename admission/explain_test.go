@@ -1,6 +1,7 @@
 package admission_test
 
 import (
+	"crypto/x509"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -71,7 +72,7 @@ func TestInquire(t *testing.T) {
 	f.answer = admission.Answer{Status: admission.AnswerRevoked, Detail: "keyCompromise"}
 	before, err := f.store.Seq(t.Context())
 	must(t, err)
-	facts, err := f.gate.Inquire(t.Context(), l.Cert, "")
+	facts, err := f.gate.Inquire(t.Context(), []*x509.Certificate{l.Cert}, "")
 	must(t, err)
 	expect(t, "Inquire", admission.Decide(facts), admission.Refuse, muster.ReasonRevoked)
 	if facts.Account != accountA || facts.Authority.ID != idOf(a.Cert) || facts.OCSP.Detail != "keyCompromise" {
@@ -82,7 +83,7 @@ func TestInquire(t *testing.T) {
 	if after != before || f.memory.Recall(idOf(l.Cert)) != nil {
 		t.Error("an inquiry left a trace")
 	}
-	elsewhere, err := f.gate.Inquire(t.Context(), l.Cert, endpointB)
+	elsewhere, err := f.gate.Inquire(t.Context(), []*x509.Certificate{l.Cert}, endpointB)
 	must(t, err)
 	expect(t, "at the other endpoint", admission.Decide(elsewhere), admission.Refuse, muster.ReasonUntrustedIssuer)
 	// What a connect is refused for is what an inquiry explains.

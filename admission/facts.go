@@ -19,12 +19,16 @@ type Facts struct {
 	Tombstone muster.TombstoneKind `json:"tombstone,omitempty"`
 	Record    RecordFacts          `json:"record"`
 	Authority AuthorityFacts       `json:"authority"`
+	Chain     ChainFacts           `json:"chain,omitzero"`
 	// Expected says that a device was made beforehand for this certificate, so
 	// that it may register although the authority registers no strangers.
 	Expected bool `json:"expected,omitempty"`
 	// ProvisioningFailure is why the template failed in this connect.
 	ProvisioningFailure string    `json:"provisioningFailure,omitempty"`
 	OCSP                OCSPFacts `json:"ocsp"`
+	// Cause is what ended a connection outside the rules; none of them looks at
+	// it, but the mend depends on it.
+	Cause Cause `json:"cause,omitempty"`
 }
 
 // LeafFacts are those of the device's own certificate.
@@ -70,6 +74,16 @@ type AuthorityFacts struct {
 	Template         bool           `json:"template,omitempty"` // a template is bound (JITP)
 	Pending          int            `json:"pending,omitempty"`  // certificates of it that are PENDING_ACTIVATION
 	PendingCap       int            `json:"pendingCap,omitempty"`
+}
+
+// ChainFacts tell what is missing where no registered key signed the
+// certificate. The zero value is that nothing is known.
+type ChainFacts struct {
+	Sent      int    `json:"sent,omitempty"`      // certificates that the device sent besides its own
+	Issuer    string `json:"issuer,omitempty"`    // ID of the one among them that signed its own
+	Above     string `json:"above,omitempty"`     // ID of the registered authority that signed Issuer
+	Namesake  string `json:"namesake,omitempty"`  // ID of a registered authority of the issuer's name, with another key
+	Elsewhere bool   `json:"elsewhere,omitempty"` // an authority of another account signed it
 }
 
 // AnswerStatus is what is known of a certificate's revocation.

@@ -104,7 +104,8 @@ func New(c Config) (*Gate, error) {
 // Inspect found. It belongs to one connection.
 type Candidate struct {
 	Leaf     *x509.Certificate
-	ID       string // Fingerprint of Leaf
+	Sent     []*x509.Certificate // what else the device sent; it proves nothing
+	ID       string              // Fingerprint of Leaf
 	SNI      string
 	Remote   string // address, for people to read
 	Account  string // whose name space it belongs to; "" when none could be told
@@ -136,11 +137,10 @@ func (g *Gate) TLSConfig(base *tls.Config) *tls.Config {
 type UntrustedError struct {
 	ID     string
 	Issuer string
+	Detail string // what is known of its issuer, in one phrase
 }
 
-func (e *UntrustedError) Error() string {
-	return fmt.Sprintf("certificate %s: no registered authority signed it (issuer %q)", e.ID, e.Issuer)
-}
+func (e *UntrustedError) Error() string { return fmt.Sprintf("certificate %s: %s", e.ID, e.Detail) }
 
 func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 	if len(cs.PeerCertificates) == 0 {
@@ -158,10 +158,14 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 	if err != nil || len(signers) > 0 {
 		return nil
 	}
+	c := &Candidate{Leaf: leaf, Sent: cs.PeerCertificates[1:], ID: id, SNI: cs.ServerName}
 	f := Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: cs.ServerName}
+	if f.Chain, err = g.chainFacts(ctx, c, false); err != nil {
+		g.log.Error().Err(err).Str("certificate", id).Msg("could not find out what is known of a stranger's issuer")
+	}
 	d := Decision{Reason: muster.ReasonUntrustedIssuer, Rule: 6, Detail: sawIssuer(&f)}
-	g.remember(&Candidate{ID: id, SNI: cs.ServerName}, d, "", f)
-	return &UntrustedError{ID: id, Issuer: clip(leaf.Issuer.String())}
+	g.remember(c, d, "", f)
+	return &UntrustedError{ID: id, Issuer: f.Leaf.Issuer, Detail: d.Detail}
 }
 
 // Inspect is the first moment: after the handshake, before CONNECT is read. It
@@ -170,7 +174,7 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 // for internal_error.
 func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote string) *Candidate {
 	leaf := cs.PeerCertificates[0]
-	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
+	c := &Candidate{Leaf: leaf, Sent: cs.PeerCertificates[1:], ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
 	f, q, err := g.gather(ctx, c)
 	c.Facts = f
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -44,6 +45,9 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, erro
 		issuerID, err = g.recordedAuthority(ctx, &f)
 	} else {
 		issuerID, err = g.signingAuthority(ctx, &f, sg.get)
+		if err == nil && f.Authority.State == AuthorityNone {
+			f.Chain, err = g.chainFacts(ctx, c, len(sg.found) > 0)
+		}
 	}
 	if err != nil || issuerID == "" {
 		return f, nil, err
@@ -64,11 +68,23 @@ func leafFacts(leaf *x509.Certificate, id string) LeafFacts {
 // names in a certificate and client IDs may have 64 KB.
 const maxText = 512
 
+// clip bounds such a text and replaces what a terminal would obey rather than
+// show: whoever reads a refusal reads what a stranger wrote.
 func clip(s string) string {
-	if len(s) <= maxText {
-		return s
+	long := len(s) > maxText
+	if long {
+		s = s[:maxText]
 	}
-	return strings.ToValidUTF8(s[:maxText], "") + "…"
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.ToValidUTF8(s, ""))
+	if long {
+		s += "…"
+	}
+	return s
 }
 
 // recordedAuthority fills the facts of the authority that a record names. An

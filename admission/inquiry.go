@@ -8,9 +8,11 @@ import (
 )
 
 // Inquire gathers the facts of a certificate as a connect of it would, for
-// explain: it asks OCSP where a connect would, and writes nothing.
-func (g *Gate) Inquire(ctx context.Context, leaf *x509.Certificate, sni string) (Facts, error) {
-	c := &Candidate{Leaf: leaf, ID: muster.Fingerprint(leaf.Raw), SNI: sni}
+// explain: it asks OCSP where a connect would, and writes nothing. chain is what
+// the device sends, its own certificate first.
+func (g *Gate) Inquire(ctx context.Context, chain []*x509.Certificate, sni string) (Facts, error) {
+	leaf := chain[0]
+	c := &Candidate{Leaf: leaf, Sent: chain[1:], ID: muster.Fingerprint(leaf.Raw), SNI: sni}
 	f, q, err := g.gather(ctx, c)
 	if err != nil {
 		return f, err

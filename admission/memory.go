@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -31,7 +33,8 @@ const (
 
 // Memory remembers the latest refusal of each certificate: a ring for each
 // authority, so that a storm under one does not push out the others, and one
-// for strangers, whose number nobody bounds and who are never stored.
+// for strangers, whose number nobody bounds and who are never stored. Who ended
+// before a certificate was seen has a third kind of ring, by address and reason.
 type Memory struct {
 	store RefusalStore
 	log   zerolog.Logger
@@ -42,11 +45,30 @@ type Memory struct {
 	gone  map[refusalKey]struct{} // stored, and to be dropped
 }
 
-type ringKey struct{ account, authority string }
+type ringKey struct {
+	account, authority string
+	nameless           bool // of those who showed no certificate
+}
 
 type refusalKey struct {
 	ringKey
 	certificate string
+}
+
+// keyOf tells the ring of a refusal and its place there.
+func keyOf(r muster.Refusal) (ringKey, string) {
+	if r.CertificateID == "" {
+		return ringKey{nameless: true}, string(r.Reason) + " " + host(r.Remote)
+	}
+	return ringKey{account: r.Account, authority: r.AuthorityID}, r.CertificateID
+}
+
+// host returns the address without its port, as far as there is one.
+func host(address string) string {
+	if h, _, err := net.SplitHostPort(address); err == nil {
+		return h
+	}
+	return address
 }
 
 type ring struct {
@@ -159,14 +181,14 @@ func (m *Memory) Remember(r muster.Refusal) {
 }
 
 func (m *Memory) put(r muster.Refusal) *entry {
-	key := ringKey{r.Account, r.AuthorityID}
+	key, name := keyOf(r)
 	rg, ok := m.rings[key]
 	if !ok {
 		rg = &ring{order: list.New(), entries: map[string]*list.Element{}}
 		m.rings[key] = rg
 	}
 	e := &entry{Refusal: r}
-	if known, ok := rg.entries[r.CertificateID]; ok {
+	if known, ok := rg.entries[name]; ok {
 		e = known.Value.(*entry)
 		if e.Reason == r.Reason {
 			r.First, r.Count = e.First, e.Count+r.Count
@@ -174,9 +196,9 @@ func (m *Memory) put(r muster.Refusal) *entry {
 		e.Refusal = r
 		rg.order.MoveToFront(known)
 	} else {
-		rg.entries[r.CertificateID] = rg.order.PushFront(e)
+		rg.entries[name] = rg.order.PushFront(e)
 	}
-	if k, kept := m.storable(key, r.CertificateID); kept {
+	if k, kept := m.storable(key, name); kept {
 		m.dirty[k] = struct{}{}
 		if _, waits := m.gone[k]; waits { // it came back before the drop
 			delete(m.gone, k)
@@ -192,8 +214,9 @@ func (m *Memory) put(r muster.Refusal) *entry {
 // forget drops the oldest of a ring.
 func (m *Memory) forget(key ringKey, rg *ring) {
 	oldest := rg.order.Remove(rg.order.Back()).(*entry)
-	delete(rg.entries, oldest.CertificateID)
-	if k, kept := m.storable(key, oldest.CertificateID); kept {
+	_, name := keyOf(oldest.Refusal)
+	delete(rg.entries, name)
+	if k, kept := m.storable(key, name); kept {
 		delete(m.dirty, k)
 		if oldest.stored {
 			m.gone[k] = struct{}{}
@@ -216,10 +239,57 @@ func (m *Memory) Recall(certificateID string) []muster.Refusal {
 			found = append(found, e.Value.(*entry).Refusal)
 		}
 	}
-	slices.SortFunc(found, func(a, b muster.Refusal) int {
-		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Account, b.Account))
-	})
+	newestFirst(found)
 	return found
+}
+
+// Recent returns the latest refusals of all, at most limit, the latest first.
+func (m *Memory) Recent(limit int) []muster.Refusal {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []muster.Refusal
+	for _, rg := range m.rings {
+		for e, n := rg.order.Front(), 0; e != nil && n < limit; e, n = e.Next(), n+1 {
+			found = append(found, e.Value.(*entry).Refusal)
+		}
+	}
+	newestFirst(found)
+	return found[:min(limit, len(found))]
+}
+
+// From returns the refusals that came last from an IP address, at most limit,
+// the latest first.
+func (m *Memory) From(address netip.Addr, limit int) []muster.Refusal {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []muster.Refusal
+	for _, rg := range m.rings {
+		for e := rg.order.Front(); e != nil; e = e.Next() {
+			r := e.Value.(*entry).Refusal
+			if a, err := netip.ParseAddr(host(r.Remote)); err == nil && a.Unmap() == address.Unmap() {
+				found = append(found, r)
+			}
+		}
+	}
+	newestFirst(found)
+	return found[:min(limit, len(found))]
+}
+
+func newestFirst(all []muster.Refusal) {
+	slices.SortStableFunc(all, func(a, b muster.Refusal) int {
+		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Account, b.Account), cmp.Compare(a.CertificateID, b.CertificateID))
+	})
+}
+
+// locate sets where a stranger came from, if its refusal is still there.
+func (m *Memory) locate(certificateID, remote string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if rg, ok := m.rings[ringKey{}]; ok {
+		if e, ok := rg.entries[certificateID]; ok {
+			e.Value.(*entry).Remote = remote
+		}
+	}
 }
 
 func (g *Gate) remember(c *Candidate, d Decision, clientID string, f Facts) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,6 +126,54 @@ func TestMemoryCounts(t *testing.T) {
 	m.Remember(other)
 	if got := m.Recall("factory-0"); len(got) != 2 || got[0].Account != accountA {
 		t.Errorf("of two accounts, the latest first: %+v", got)
+	}
+}
+
+// TestMemoryOfTheNameless keeps who showed no certificate by address and reason,
+// apart from those who did, and never on disk.
+func TestMemoryOfTheNameless(t *testing.T) {
+	s := newShelf()
+	m := admission.NewMemory(s, zerolog.Nop())
+	now := clock{monday.Add(time.Hour)}
+	f := newFixture(t, func(c *admission.Config) { c.Memory, c.Now = m, now.Now })
+	fail := func(remote string, r muster.Reason, cause admission.Cause) {
+		now.now = now.now.Add(time.Second)
+		f.gate.Failed(admission.Failure{Reason: r, Cause: cause, Detail: "why \x1b[2J", SNI: "muster.test", Remote: remote})
+	}
+	stranger := refusal("", 7)
+	stranger.Account, stranger.Remote = "", "192.0.2.1:4"
+	m.Remember(stranger)
+	fail("192.0.2.1:1", muster.ReasonHandshakeFailed, admission.CauseVersion)
+	fail("192.0.2.1:2", muster.ReasonHandshakeFailed, admission.CauseVersion)
+	fail("192.0.2.1:3", muster.ReasonNoCertificate, admission.CauseNoCertificate)
+	fail("[2001:db8::7]:1", muster.ReasonHandshakeFailed, admission.CauseNotTLS)
+	address := netip.MustParseAddr("::ffff:192.0.2.1")
+	var reasons []muster.Reason
+	for _, r := range m.From(address, 10) {
+		reasons = append(reasons, r.Reason)
+		if r.Reason == muster.ReasonHandshakeFailed && (r.Count != 2 || r.Remote != "192.0.2.1:2" || r.Detail != "why \uFFFD[2J") {
+			t.Errorf("%+v", r)
+		}
+	}
+	want := []muster.Reason{muster.ReasonNoCertificate, muster.ReasonHandshakeFailed, muster.ReasonPendingActivation}
+	if !slices.Equal(reasons, want) {
+		t.Errorf("from the address: %v, want %v", reasons, want)
+	}
+	for n := range ringSize {
+		fail(fmt.Sprintf("198.51.100.%d:%d", n%256, n), muster.Reason(fmt.Sprint(n/256)), admission.CauseTLS)
+	}
+	if len(m.From(address, 10)) != 1 || len(m.Recall(stranger.CertificateID)) != 1 {
+		t.Error("a storm did not push out the nameless, or it pushed out a stranger")
+	}
+	if n := len(m.Recent(2 * ringSize)); n != ringSize+1 {
+		t.Errorf("%d are remembered", n)
+	}
+	if r := m.Recent(1); len(r) != 1 || r[0].Remote != fmt.Sprintf("198.51.100.%d:%d", (ringSize-1)%256, ringSize-1) {
+		t.Errorf("the latest: %+v", r)
+	}
+	must(t, m.Flush(t.Context()))
+	if len(s.held) != 0 {
+		t.Errorf("stored: %v", s.held)
 	}
 }
 

@@ -44,10 +44,13 @@ type rule struct {
 	saw   func(*Facts) string
 }
 
-// firstOCSPRule is the index of the first rule that needs an answer of OCSP:
-// all cheaper ones come before it, so that nobody is asked about a certificate
-// that they refuse.
-const firstOCSPRule = 11
+// Places in the order of the rules. All cheaper ones come before the first that
+// needs an answer of OCSP, so that nobody is asked about a certificate that they
+// refuse.
+const (
+	provisioningIndex = 8
+	firstOCSPRule     = 11
+)
 
 // rules in their order. Their numbers are those of testdata/decisions.txt.
 var rules = [...]rule{
@@ -269,7 +272,7 @@ func sawAccount(f *Facts) string {
 	case len(f.Ambiguous) > 0:
 		return fmt.Sprintf("%d accounts are possible and %q is no endpoint of any", len(f.Ambiguous), f.SNI)
 	case f.Account == "":
-		return "no account"
+		return "no account holds it or its issuer"
 	}
 	return "account " + f.Account
 }
@@ -297,7 +300,7 @@ func sawIssuer(f *Facts) string {
 	case f.Record.Status != "":
 		return "registered; its authority is not needed any more"
 	}
-	return fmt.Sprintf("no registered authority signed it; its issuer is %q", f.Leaf.Issuer)
+	return sawChain(f)
 }
 
 func sawAuthority(f *Facts) string {

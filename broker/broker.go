@@ -5,12 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -81,7 +78,7 @@ func New(c Config) (*Broker, error) {
 		c.Observer = unobserved{}
 	}
 	return &Broker{
-		gate: c.Gate, tls: c.Gate.TLSConfig(c.TLS),
+		gate: c.Gate, tls: serverTLS(c.Gate, c.TLS),
 		handshakeTimeout: c.HandshakeTimeout, connectTimeout: c.ConnectTimeout,
 		observer: c.Observer, log: c.Log,
 		refusals: c.Log.Sample(&zerolog.BurstSampler{Burst: 50, Period: time.Second}),
@@ -128,10 +125,7 @@ func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 func (b *Broker) accept(ctx context.Context, nc net.Conn) {
 	done, limit := b.limits.admit(nc.RemoteAddr())
 	if limit != "" {
-		b.observer.Rejected(limit)
-		b.refusals.Warn().Str("event", "rejected").Str("reason", string(muster.ReasonTooManyConnections)).
-			Str("limit", limit).Stringer("remote", nc.RemoteAddr()).Msg("connection closed before TLS")
-		_ = nc.Close()
+		b.reject(nc, limit)
 		return
 	}
 	b.conns.Add(1)
@@ -189,49 +183,6 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	b.log.Debug().Err(err).Str("certificate", c.candidate.ID).Str("remote", c.candidate.Remote).Msg("connection ended")
 }
 
-// handshake returns the TLS connection, or has closed and reported it.
-func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
-	start := time.Now()
-	tc := tls.Server(nc, b.tls)
-	within, cancel := context.WithTimeout(ctx, b.handshakeTimeout)
-	defer cancel()
-	err := tc.HandshakeContext(within)
-	if err == nil {
-		b.observer.Handshake("", time.Since(start))
-		return tc, true
-	}
-	hangUp(nc)
-	reason := muster.ReasonHandshakeFailed
-	var untrusted *admission.UntrustedError
-	switch {
-	case errors.As(err, &untrusted):
-		reason = muster.ReasonUntrustedIssuer
-	case within.Err() != nil:
-		reason = muster.ReasonHandshakeTimeout
-	}
-	b.observer.Handshake(reason, time.Since(start))
-	e := b.refusals.Warn().Str("event", "refused").Str("reason", string(reason)).Stringer("remote", nc.RemoteAddr())
-	if untrusted != nil {
-		e = e.Str("certificate", untrusted.ID).Str("issuer", untrusted.Issuer)
-	}
-	e.Err(err).Msg("TLS handshake")
-	return nil, false
-}
-
-// farewell bounds the wait for a refused peer to take note.
-const farewell = 250 * time.Millisecond
-
-// hangUp closes a connection whose handshake failed so that the peer gets the
-// alert that says why. In TLS 1.3 a client may have sent CONNECT already; with
-// unread bytes a plain close resets the connection and destroys the alert.
-func hangUp(nc net.Conn) {
-	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_ = nc.SetReadDeadline(time.Now().Add(farewell))
-		_, _ = io.Copy(io.Discard, io.LimitReader(nc, 64<<10))
-	}
-	_ = nc.Close()
-}
-
 // establish runs the MQTT connection to its end. mochi's decoders panic on
 // some packets and nothing in mochi recovers: only this connection may pay.
 func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
@@ -247,21 +198,6 @@ func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
 		}
 	}()
 	return server.EstablishConnection(listenerID, c)
-}
-
-// unheard reports a peer that is not heard of by hooks, for its CONNECT was
-// none or never came. One that just left again is not worth a line.
-func (b *Broker) unheard(c *conn, err error) {
-	reason := muster.ReasonConnectInvalid
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
-		return
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		reason = muster.ReasonHandshakeTimeout
-	}
-	b.observer.Refused(reason)
-	b.refusals.Warn().Str("event", "refused").Str("reason", string(reason)).Str("certificate", c.candidate.ID).
-		Str("account", c.candidate.Account).Str("remote", c.candidate.Remote).Err(err).Msg("no CONNECT")
 }
 
 // drain tells every client that the server stops, waits for the connections to

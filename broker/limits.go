@@ -1,12 +1,15 @@
 package broker
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
+
+	"github.com/muster-mqtt/muster/admission"
 )
 
 // Limits bound what strangers may cost. They are applied before TLS.
@@ -15,13 +18,6 @@ type Limits struct {
 	Handshakes        int // in the TLS handshake at once; default 4,096
 	ConnectsPerSecond int // from one address, bursts of twice that; default 500
 }
-
-// The names of the limits, as logs and metrics give them.
-const (
-	limitConnections = "connections"
-	limitHandshakes  = "handshakes"
-	limitAddress     = "connects_per_address"
-)
 
 // maxAddresses bounds the memory of the rates: when it is reached, all
 // addresses begin anew.
@@ -56,24 +52,35 @@ type slot struct {
 }
 
 // admit takes a connection's share, or names the limit that is reached.
-func (l *limiter) admit(remote net.Addr) (*slot, string) {
+func (l *limiter) admit(remote net.Addr) (*slot, admission.Cause) {
 	if !l.allow(remote) {
-		return nil, limitAddress
+		return nil, admission.CauseAddress
 	}
 	if l.connections.Add(1) > int64(l.limits.Connections) {
 		l.connections.Add(-1)
-		return nil, limitConnections
+		return nil, admission.CauseConnections
 	}
 	if l.handshakes.Add(1) > int64(l.limits.Handshakes) {
 		l.handshakes.Add(-1)
 		l.connections.Add(-1)
-		return nil, limitHandshakes
+		return nil, admission.CauseHandshakes
 	}
 	handshakeDone := sync.OnceFunc(func() { l.handshakes.Add(-1) })
 	return &slot{
 		handshakeDone: handshakeDone,
 		all:           func() { handshakeDone(); l.connections.Add(-1) },
 	}, ""
+}
+
+// detail says in one phrase which limit was reached.
+func (l *limiter) detail(limit admission.Cause) string {
+	switch limit {
+	case admission.CauseAddress:
+		return fmt.Sprintf("more than %d connects a second from one address (limits.connects_per_address)", l.limits.ConnectsPerSecond)
+	case admission.CauseHandshakes:
+		return fmt.Sprintf("%d connections are in the TLS handshake (limits.handshakes)", l.limits.Handshakes)
+	}
+	return fmt.Sprintf("%d connections are open (limits.connections)", l.limits.Connections)
 }
 
 // allow takes one connect from the rate of an address. What has no IP address

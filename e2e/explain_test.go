@@ -58,7 +58,7 @@ func TestExplain(t *testing.T) {
 	s.explained(t, strings.ToUpper(known.id), admits)
 	s.explained(t, pending.cert, waits, activate, refusedTwice)
 	s.explained(t, pending.id, waits, activate, refusedTwice, `client "pending" from 127.0.0.1:`)
-	s.explained(t, stranger.cert, closed, "CN=Garage CA", "RegisterCACertificate")
+	s.explained(t, stranger.cert, closed, "CN=Garage CA", "aws iot register-ca-certificate")
 	s.explained(t, stranger.id, closed, "the facts of its latest refusal", "for untrusted_issuer")
 	s.explained(t, application.id, inactive...)
 	unknown := strings.Repeat("0", 64)

@@ -33,7 +33,7 @@ func New(c Config) *Admin { return &Admin{c} }
 
 // Question asks about a certificate: by its PEM text, or by its fingerprint.
 type Question struct {
-	PEM         string `json:"pem,omitempty"`
+	PEM         string `json:"pem,omitempty"`         // its certificate first, then what else the device sends
 	Fingerprint string `json:"fingerprint,omitempty"` // 64 hex digits
 	SNI         string `json:"sni,omitempty"`         // the server name that the device would send
 }
@@ -52,19 +52,13 @@ type Explanation struct {
 	Refusals   []Refusal `json:"refusals,omitempty"`
 }
 
-// Refusal is a remembered refusal with its mend.
-type Refusal struct {
-	muster.Refusal
-	Mend string `json:"mend,omitempty"`
-}
-
 var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Explain answers a question. It wraps muster.ErrNotFound when a fingerprint
 // was never seen here, muster.ErrInvalid and muster.ErrCertificate when the
 // question makes no sense.
 func (a *Admin) Explain(ctx context.Context, q Question) (Explanation, error) {
-	leaf, id, err := a.subject(ctx, q)
+	chain, id, err := a.subject(ctx, q)
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -72,8 +66,8 @@ func (a *Admin) Explain(ctx context.Context, q Question) (Explanation, error) {
 	remembered := a.config.Memory.Recall(id)
 	var facts admission.Facts
 	switch {
-	case leaf != nil:
-		if facts, err = a.config.Gate.Inquire(ctx, leaf, q.SNI); err != nil {
+	case chain != nil:
+		if facts, err = a.config.Gate.Inquire(ctx, chain, q.SNI); err != nil {
 			return e, err
 		}
 	case len(remembered) > 0:
@@ -88,23 +82,19 @@ func (a *Admin) Explain(ctx context.Context, q Question) (Explanation, error) {
 	d := admission.Decide(facts)
 	e.Subject, e.Account, e.Verdict, e.Reason = facts.Leaf.Subject, facts.Account, d.Verdict.String(), d.Reason
 	e.Lines = admission.Explain(facts)
-	for _, r := range remembered {
-		var then admission.Facts
-		_ = json.Unmarshal(r.Facts, &then) // a mend without names is better than none
-		e.Refusals = append(e.Refusals, Refusal{r, admission.Mend(r.Reason, then)})
-	}
+	e.Refusals = withMends(remembered)
 	return e, nil
 }
 
-// subject returns the certificate that a question is about, nil if only its
-// fingerprint is known.
-func (a *Admin) subject(ctx context.Context, q Question) (*x509.Certificate, string, error) {
+// subject returns the certificate that a question is about and what its device
+// sends besides it; nil if only its fingerprint is known.
+func (a *Admin) subject(ctx context.Context, q Question) ([]*x509.Certificate, string, error) {
 	if q.PEM != "" {
-		leaf, err := parse(q.PEM)
+		chain, err := parse(q.PEM)
 		if err != nil {
 			return nil, "", fmt.Errorf("the certificate to explain: %v: %w", err, muster.ErrCertificate)
 		}
-		return leaf, muster.Fingerprint(leaf.Raw), nil
+		return chain, muster.Fingerprint(chain[0].Raw), nil
 	}
 	if !fingerprint.MatchString(q.Fingerprint) {
 		return nil, "", fmt.Errorf("%q is no fingerprint; it has 64 lower-case hex digits, the SHA-256 of the certificate's DER: %w",
@@ -114,14 +104,32 @@ func (a *Admin) subject(ctx context.Context, q Question) (*x509.Certificate, str
 	if err != nil || len(records) == 0 {
 		return nil, q.Fingerprint, err
 	}
-	leaf, err := parse(records[0].PEM)
-	return leaf, q.Fingerprint, err
+	chain, err := parse(records[0].PEM)
+	return chain, q.Fingerprint, err
 }
 
-func parse(text string) (*x509.Certificate, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || block.Type != "CERTIFICATE" {
+// maxChain bounds the certificates of one question.
+const maxChain = 10
+
+// parse reads the certificates of a text; other blocks, such as a key that lies
+// in the same file, are passed over.
+func parse(text string) (chain []*x509.Certificate, err error) {
+	for rest := []byte(text); len(chain) < maxChain; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, c)
+	}
+	if chain == nil {
 		return nil, errors.New("no PEM block of type CERTIFICATE")
 	}
-	return x509.ParseCertificate(block.Bytes)
+	return chain, nil
 }

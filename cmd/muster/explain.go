@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,36 +16,153 @@ import (
 	"github.com/muster-mqtt/muster/api/admin"
 )
 
+// explainFlags is what explain is asked for.
+type explainFlags struct {
+	question admin.Question
+	from     string
+	last     bool
+	output   string
+}
+
 func explainCommand(configPath *string) *cobra.Command {
-	var q admin.Question
+	var f explainFlags
 	cmd := &cobra.Command{
-		Use:   "explain CERT.pem|FINGERPRINT",
+		Use:   "explain CERT.pem|FINGERPRINT | --from ADDRESS | --last [N]",
 		Short: "Say why a device is let in or refused, and what would mend it",
 		Long: `Ask every rule of admission about a certificate, in order: what it looked at,
 what it says, and what would mend a refusal; then what is remembered of earlier
 refusals, those of the CONNECT packet and of the policies among them.
 
 A fingerprint is the SHA-256 of the certificate's DER in hex, as in the log and
-in the AWS certificate ID. A PEM file is read for its first certificate.`,
-		Example: "  muster explain device.pem\n  muster explain 4f0c…e9",
-		Args:    usageArgs(cobra.ExactArgs(1)),
+in the AWS certificate ID. A PEM file is read for the device's certificate, which
+comes first, and for what else the device sends.
+
+Where the fingerprint is not known, or TLS ended before there was a certificate,
+--from tells of the refusals that came from an address, and --last of the latest
+refusals of all. What was refused before its authority was known is remembered by
+the running server only.`,
+		Example: "  muster explain device.pem\n  muster explain 4f0c…e9\n" +
+			"  muster explain --from 192.0.2.7\n  muster explain --last 5 -o json",
+		Args: usageArgs(f.checkArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if text, err := os.ReadFile(args[0]); err == nil {
-				q.PEM = string(text)
-			} else if q.Fingerprint = strings.ToLower(args[0]); len(args[0]) != 64 {
-				return fmt.Errorf("certificate: %w", err)
+			if f.output != "text" && f.output != "json" {
+				return &usageError{fmt.Errorf("-o %s: want text or json", f.output)}
 			}
-			return operate(cmd, *configPath, func(o *console) error {
-				e, err := call[admin.Explanation](cmd.Context(), o, "explain", q)
-				if err != nil {
-					return err
-				}
-				return printExplanation(cmd.OutOrStdout(), e)
-			})
+			if f.from != "" || f.last {
+				return explainRefusals(cmd, *configPath, &f, args)
+			}
+			return explainCertificate(cmd, *configPath, &f, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&q.SNI, "sni", "", "the server `name` that the device sends")
+	cmd.Flags().StringVar(&f.question.SNI, "sni", "", "the server `name` that the device sends")
+	cmd.Flags().StringVar(&f.from, "from", "", "tell of the refusals that came from this IP `address`")
+	cmd.Flags().BoolVar(&f.last, "last", false, "tell of the latest refusals; a number says how many, else 20")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "the `form` of the answer: text or json")
 	return cmd
+}
+
+// checkArgs demands one certificate, or one of the flags that stand for it.
+func (f *explainFlags) checkArgs(cmd *cobra.Command, args []string) error {
+	asked := ""
+	switch {
+	case f.from != "" && f.last:
+		return errors.New("--from and --last exclude each other")
+	case f.from != "":
+		asked = "--from"
+	case f.last:
+		asked = "--last"
+	default:
+		return cobra.ExactArgs(1)(cmd, args)
+	}
+	if asked == "--last" && len(args) == 1 {
+		if n, err := strconv.Atoi(args[0]); err != nil || n < 1 {
+			return fmt.Errorf("--last %s: it is a number of refusals, 1 or more", args[0])
+		}
+		return nil
+	}
+	if len(args) > 0 {
+		return fmt.Errorf("%s asks about refusals, not about %s", asked, args[0])
+	}
+	return nil
+}
+
+func explainCertificate(cmd *cobra.Command, configPath string, f *explainFlags, what string) error {
+	if text, err := os.ReadFile(what); err == nil {
+		f.question.PEM = string(text)
+	} else if f.question.Fingerprint = strings.ToLower(what); len(what) != 64 {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	return operate(cmd, configPath, func(o *console) error {
+		e, err := call[admin.Explanation](cmd.Context(), o, "explain", f.question)
+		if err != nil {
+			return err
+		}
+		if f.output == "json" {
+			return writeJSON(cmd.OutOrStdout(), e)
+		}
+		return printExplanation(cmd.OutOrStdout(), e)
+	})
+}
+
+func explainRefusals(cmd *cobra.Command, configPath string, f *explainFlags, args []string) error {
+	q := admin.RefusalQuestion{From: f.from}
+	if len(args) == 1 {
+		q.Limit, _ = strconv.Atoi(args[0]) // checkArgs has read it
+	}
+	return operate(cmd, configPath, func(o *console) error {
+		list, err := call[admin.RefusalList](cmd.Context(), o, "refusals", q)
+		if err != nil {
+			return err
+		}
+		if f.output == "json" {
+			return writeJSON(cmd.OutOrStdout(), list)
+		}
+		return printRefusals(cmd.OutOrStdout(), list)
+	})
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// printRefusals writes them one after another, for people.
+func printRefusals(w io.Writer, list admin.RefusalList) error {
+	var b bytes.Buffer
+	if len(list.Refusals) == 0 {
+		b.WriteString("no refusal is remembered\n")
+	}
+	for i, r := range list.Refusals {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		printRefusal(&b, r)
+		if r.CertificateID == "" {
+			b.WriteString("  no certificate was seen\n")
+			continue
+		}
+		fmt.Fprintf(&b, "  certificate %s\n  subject %q\n", r.CertificateID, r.Subject)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func printRefusal(b *bytes.Buffer, r admin.Refusal) {
+	fmt.Fprintf(b, "refused %s for %s (%d times since %s)\n  %s\n", r.Time.Format(time.RFC3339), r.Reason,
+		r.Count, r.First.Format(time.RFC3339), r.Detail)
+	if r.ClientID != "" {
+		fmt.Fprintf(b, "  client %q from %s\n", r.ClientID, r.Remote)
+	} else if r.Remote != "" {
+		fmt.Fprintf(b, "  from %s\n", r.Remote)
+	}
+	if r.ServerName != "" {
+		fmt.Fprintf(b, "  server name %q\n", r.ServerName)
+	}
+	if r.Mend != "" {
+		fmt.Fprintf(b, "  mend: %s\n", r.Mend)
+	}
 }
 
 // printExplanation writes one line a rule, for people.
@@ -57,7 +177,7 @@ func printExplanation(w io.Writer, e admin.Explanation) error {
 	}
 	fmt.Fprintf(&b, "decision     %s\n\n", strings.TrimSpace(e.Verdict+" "+string(e.Reason)))
 	for _, l := range e.Lines {
-		mark, says := " ", "ok"
+		mark, says := " ", ""
 		switch {
 		case l.Says == "refuse":
 			mark, says = "-", "REFUSE "+string(l.Reason)
@@ -67,8 +187,8 @@ func printExplanation(w io.Writer, e admin.Explanation) error {
 		if l.Decides {
 			mark = ">"
 		}
-		fmt.Fprintf(&b, "%s %2d %-20s %s\n", mark, l.Rule, l.Name, l.Saw)
-		if says != "ok" {
+		fmt.Fprintf(&b, "%s %2s %-20s %s\n", mark, number(l.Rule), l.Name, l.Saw)
+		if says != "" {
 			fmt.Fprintf(&b, "     %-20s %s\n", "", says)
 		}
 		if l.Mend != "" {
@@ -76,15 +196,16 @@ func printExplanation(w io.Writer, e admin.Explanation) error {
 		}
 	}
 	for _, r := range e.Refusals {
-		fmt.Fprintf(&b, "\nrefused %s for %s (%d times since %s)\n  %s\n", r.Time.Format(time.RFC3339), r.Reason,
-			r.Count, r.First.Format(time.RFC3339), r.Detail)
-		if r.ClientID != "" || r.Remote != "" {
-			fmt.Fprintf(&b, "  client %q from %s\n", r.ClientID, r.Remote)
-		}
-		if r.Mend != "" {
-			fmt.Fprintf(&b, "  mend: %s\n", r.Mend)
-		}
+		b.WriteByte('\n')
+		printRefusal(&b, r)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+func number(rule int) string {
+	if rule == 0 {
+		return ""
+	}
+	return strconv.Itoa(rule)
 }
