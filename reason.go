@@ -39,4 +39,5 @@ const (
 	ReasonPolicyDenied       Reason = "policy_denied"        // iot:Connect, or iot:Publish for the will
 	ReasonFirstConnection    Reason = "first_connection"     // provisioned; configured to close as AWS does
 	ReasonShutdown           Reason = "shutdown"             // the server is stopping
+	ReasonTakenOver          Reason = "taken_over"           // another connection took the client ID
 )

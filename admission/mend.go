@@ -94,6 +94,8 @@ func mendConnection(r muster.Reason) string {
 		return "raise the limit that the log names, or find out who connects so often"
 	case muster.ReasonShutdown:
 		return "nothing: the device may connect again when the server is back"
+	case muster.ReasonTakenOver:
+		return "give each device a client ID of its own, and by its policy no other: arn:aws:iot:REGION:ACCOUNT:client/${iot:Certificate.Subject.CommonName}"
 	case muster.ReasonFirstConnection:
 		return "nothing: the device was provisioned and may connect again; mqtt.first_connection: admit would have let it in at once"
 	case muster.ReasonInternalError:

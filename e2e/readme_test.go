@@ -105,7 +105,7 @@ func TestReadmeOperations(t *testing.T) {
 }
 
 // noCONNACK are the reasons that close a connection without one.
-var noCONNACK = []string{"handshake_failed", "handshake_timeout", "too_many_connections", "first_connection", "shutdown"}
+var noCONNACK = []string{"handshake_failed", "handshake_timeout", "too_many_connections", "first_connection", "shutdown", "taken_over"}
 
 // TestReadmeReasons holds the table of reasons to reason.go and to the codes
 // that package hooks gives them.

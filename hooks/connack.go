@@ -1,6 +1,9 @@
 package hooks
 
 import (
+	"strings"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/muster-mqtt/muster"
@@ -54,20 +57,48 @@ func disconnectOf(r muster.Reason) packets.Code {
 	}
 }
 
-// reasonString is what a client of MQTT 5 reads: the word, and what was seen.
-func reasonString(r muster.Reason, detail string) string {
-	if detail == "" {
+// maxReason bounds a reason string, in bytes: enough for a sentence with two
+// fingerprints, and little enough for a device with small buffers that did not
+// say how small.
+const maxReason = 480
+
+// connackAside is what a CONNACK, or a DISCONNECT, has at most besides its
+// reason string, in bytes: header, flags, code, and the properties that mochi
+// adds.
+const connackAside = 24
+
+// reasonString is what a client of MQTT 5 reads: the word, and as much of what
+// was seen as fits into the packets that it takes [MQTT-3.1.2-25]. A client that
+// asked for no problem information gets none.
+func reasonString(r muster.Reason, detail string, asked packets.Properties) string {
+	if asked.RequestProblemInfoFlag && asked.RequestProblemInfo == 0 {
+		return ""
+	}
+	room := maxReason
+	if asked.MaximumPacketSize > 0 {
+		room = int(min(int64(room), int64(asked.MaximumPacketSize)-connackAside))
+	}
+	s := string(r)
+	if detail != "" {
+		s += ": " + detail
+	}
+	const more = "…"
+	switch {
+	case len(s) <= room:
+		return s
+	case len(r)+len(more) < room:
+		return strings.ToValidUTF8(s[:room-len(more)], "") + more
+	case len(r) <= room:
 		return string(r)
 	}
-	return string(r) + ": " + detail
+	return ""
 }
 
-// code returns the CONNACK code for a protocol version, with a reason string
-// for MQTT 5.
-func code(r muster.Reason, detail string, version byte) packets.Code {
+// code returns the CONNACK code for a client, with a reason string for MQTT 5.
+func code(r muster.Reason, detail string, p mqtt.ClientProperties) packets.Code {
 	c := connackOf(r)
-	if version < 5 {
+	if p.ProtocolVersion < 5 {
 		return c.v3
 	}
-	return packets.Code{Code: c.v5.Code, Reason: reasonString(r, detail)}
+	return packets.Code{Code: c.v5.Code, Reason: reasonString(r, detail, p.Props)}
 }

@@ -1,8 +1,11 @@
 package hooks
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/muster-mqtt/muster"
@@ -46,7 +49,7 @@ func TestCodes(t *testing.T) {
 		{muster.ReasonPolicyDenied, 0x87, 5, 0x87},
 		{muster.ReasonShutdown, 0x89, 3, 0x8B},
 	} {
-		v5, v3, kicked := code(tc.reason, "seen", 5), code(tc.reason, "seen", 4), disconnectOf(tc.reason)
+		v5, v3, kicked := code(tc.reason, "seen", client(5)), code(tc.reason, "seen", client(4)), disconnectOf(tc.reason)
 		if v5.Code != tc.v5 || v3.Code != tc.v3 || kicked.Code != tc.kicked {
 			t.Errorf("%s: CONNACK 0x%02X and %d, DISCONNECT 0x%02X; want 0x%02X and %d, 0x%02X",
 				tc.reason, v5.Code, v3.Code, kicked.Code, tc.v5, tc.v3, tc.kicked)
@@ -57,6 +60,46 @@ func TestCodes(t *testing.T) {
 		legal(t, tc.reason, connackCodes, v5)
 		legal(t, tc.reason, connackCodesV3, v3)
 		legal(t, tc.reason, disconnectCodes, kicked)
+	}
+}
+
+func client(version byte) mqtt.ClientProperties {
+	return mqtt.ClientProperties{ProtocolVersion: version}
+}
+
+// TestReasonString keeps to what the client takes: the word before all else.
+func TestReasonString(t *testing.T) {
+	long := strings.Repeat("é", maxReason)
+	for name, tc := range map[string]struct {
+		detail string
+		asked  packets.Properties
+		want   string
+	}{
+		"all of it":              {"seen", packets.Properties{}, "inactive: seen"},
+		"no detail":              {"", packets.Properties{}, "inactive"},
+		"bounded":                {long, packets.Properties{}, "inactive: " + strings.Repeat("é", (maxReason-13)/2) + "…"},
+		"no problem information": {"seen", packets.Properties{RequestProblemInfoFlag: true}, ""},
+		"problem information":    {"seen", packets.Properties{RequestProblemInfoFlag: true, RequestProblemInfo: 1}, "inactive: seen"},
+		"small packets":          {"a longer detail", packets.Properties{MaximumPacketSize: connackAside + 20}, "inactive: a longe…"},
+		"just the word":          {"a longer detail", packets.Properties{MaximumPacketSize: connackAside + 9}, "inactive"},
+		"not even the word":      {"seen", packets.Properties{MaximumPacketSize: connackAside + 7}, ""},
+		"smaller than a CONNACK": {"seen", packets.Properties{MaximumPacketSize: 1}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := reasonString(muster.ReasonInactive, tc.detail, tc.asked)
+			if got != tc.want {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+			sent := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: 5, ReasonCode: 0x87,
+				Properties: packets.Properties{ReasonString: got, ReceiveMaximum: 1, ServerKeepAlive: 1, ServerKeepAliveFlag: true}}
+			var b bytes.Buffer
+			if err := sent.ConnackEncode(&b); err != nil {
+				t.Fatal(err)
+			}
+			if limit := tc.asked.MaximumPacketSize; got != "" && limit > 0 && b.Len() >= int(limit) {
+				t.Errorf("a CONNACK of %d bytes for a client that takes %d", b.Len(), limit)
+			}
+		})
 	}
 }
 

@@ -82,7 +82,7 @@ func (h *Hook) candidate(ctx context.Context, cl *mqtt.Client) (*admission.Candi
 	}
 	h.observer.Refused(muster.ReasonNoCertificate)
 	if h.refusals != RefuseHangup {
-		_ = h.server.SendConnack(cl, code(muster.ReasonNoCertificate, "", cl.Properties.ProtocolVersion), false, nil)
+		_ = h.server.SendConnack(cl, code(muster.ReasonNoCertificate, "", cl.Properties), false, nil)
 	}
 	return nil, fmt.Errorf("connection from %s: no TLS client certificate", cl.Net.Remote)
 }
@@ -96,22 +96,25 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	if conn, ok := transport.(Connection); ok {
 		conn.Attach(s)
 	}
-	if err := s.refresh(ctx); err != nil {
+	s.asked = policy.ConnectAttributes{Persistent: !s.transient()}
+	w := cl.Properties.Will
+	if w.Flag != 0 {
+		s.asked.WillTopic = w.TopicName
+	}
+	g, err := s.refresh(ctx)
+	if err != nil {
 		h.log.Error().Err(err).Str("certificate", c.ID).Msg("policies could not be read")
 		return admission.Decision{Reason: muster.ReasonInternalError, Detail: "the policies could not be read"}, false
 	}
 	if v := s.bound.Load().Evaluate(policy.Connect, cl.ID); v != policy.Allowed {
-		return admission.Decision{Reason: muster.ReasonPolicyDenied,
-			Detail: fmt.Sprintf("no policy of the certificate allows iot:Connect as client %.128q", cl.ID)}, false
+		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.denial(policy.Connect, cl.ID)}, false
 	}
-	w := cl.Properties.Will
 	if w.Flag != 0 && strings.ContainsAny(w.TopicName, "+#") { // mochi checks that of publishes alone
 		return admission.Decision{Reason: muster.ReasonConnectInvalid,
 			Detail: fmt.Sprintf("the will's topic %.128q has a wildcard", w.TopicName)}, false
 	}
 	if w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
-		return admission.Decision{Reason: muster.ReasonPolicyDenied,
-			Detail: fmt.Sprintf("no policy of the certificate allows the will on %.128q", w.TopicName)}, false
+		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: "the will: " + g.publishDenial(w.TopicName)}, false
 	}
 	unlock, err := h.ids.lock(ctx, cl.ID)
 	if err != nil {
@@ -120,11 +123,32 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	}
 	s.unlock = unlock
 	if old, ok := h.server.Clients.Get(cl.ID); ok && old.Net.Conn != nil {
+		if !old.Closed() {
+			h.takenOver(sessionOf(old), c)
+		}
 		// mochi writes a DISCONNECT to it from our goroutine.
 		stop := cutAfter(kickTimeout, old.Net.Conn)
 		s.unlock = func() { stop(); unlock() }
 	}
 	return admission.Decision{}, true
+}
+
+// takenOver tells of a live connection that another takes the client ID from. Two
+// devices with one ID push each other out without end, and each of them only
+// sees that it lost its connection.
+func (h *Hook) takenOver(old *Session, by *admission.Candidate) {
+	if old == nil {
+		return
+	}
+	d := admission.Decision{Reason: muster.ReasonTakenOver, Detail: fmt.Sprintf(
+		"certificate %s connected from %s as the same client", by.ID, by.Remote)}
+	if by.ID == old.candidate.ID {
+		d.Detail = fmt.Sprintf("the same certificate connected again from %s as the same client", by.Remote)
+	}
+	h.gate.Refused(old.candidate, d, old.client.ID)
+	h.refusalLog.Info().Str("event", "taken_over").Str("reason", string(d.Reason)).Str("detail", d.Detail).
+		Str("certificate", old.candidate.ID).Str("client", fmt.Sprintf("%.128s", old.client.ID)).
+		Str("account", old.candidate.Account).Str("remote", old.candidate.Remote).Msg("client ID taken over")
 }
 
 // refuse tells the client, the log, the metrics and the memory of explain.
@@ -135,7 +159,7 @@ func (h *Hook) refuse(cl *mqtt.Client, c *admission.Candidate, d admission.Decis
 		Str("certificate", c.ID).Str("subject", c.Facts.Leaf.Subject).Str("client", fmt.Sprintf("%.128s", cl.ID)).
 		Str("account", c.Account).Str("remote", c.Remote).Msg("client refused")
 	if h.refusals != RefuseHangup && d.Reason != muster.ReasonFirstConnection {
-		_ = h.server.SendConnack(cl, code(d.Reason, d.Detail, cl.Properties.ProtocolVersion), false, nil)
+		_ = h.server.SendConnack(cl, code(d.Reason, d.Detail, cl.Properties), false, nil)
 	}
 	return &RefusedError{d}
 }

@@ -26,6 +26,7 @@ type Session struct {
 	client    *mqtt.Client
 	candidate *admission.Candidate
 	transport net.Conn
+	asked     policy.ConnectAttributes     // by its CONNECT
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
 
 	kicked      atomic.Pointer[admission.Decision] // why it has to go; it may do nothing more meanwhile
@@ -47,13 +48,14 @@ func (s *Session) Rejudge(ctx context.Context) {
 		s.Kick(d.Reason, d.Detail)
 		return
 	}
-	if err := s.refresh(ctx); err != nil {
+	g, err := s.refresh(ctx)
+	if err != nil {
 		s.hook.log.Error().Err(err).Str("certificate", s.candidate.ID).Msg("policies could not be read; the connection is closed")
 		s.Kick(muster.ReasonInternalError, "the policies could not be read")
 		return
 	}
 	if s.bound.Load().Evaluate(policy.Connect, s.client.ID) != policy.Allowed {
-		s.Kick(muster.ReasonPolicyDenied, fmt.Sprintf("no policy allows iot:Connect as client %.128q any more", s.client.ID))
+		s.Kick(muster.ReasonPolicyDenied, g.denial(policy.Connect, s.client.ID))
 		return
 	}
 	s.judgeSubscriptions()
@@ -61,21 +63,21 @@ func (s *Session) Rejudge(ctx context.Context) {
 
 // refresh reads the principal and binds its policies. It reads once more after
 // what it watches has grown, for a change before the watching was not told.
-func (s *Session) refresh(ctx context.Context) error {
+func (s *Session) refresh(ctx context.Context) (grounds, error) {
 	s.refreshing.Lock()
 	defer s.refreshing.Unlock()
 	for {
 		p, err := s.hook.principals.Principal(ctx, s.candidate.Account, s.candidate.ID, s.client.ID)
 		if err != nil {
-			return err
+			return grounds{}, err
 		}
-		bound, err := s.hook.bind(p, s.candidate, s.client.ID)
+		g, err := s.hook.grounds(p, s.candidate, s.client.ID, s.asked)
 		if err != nil {
-			return err
+			return grounds{}, err
 		}
-		s.bound.Store(bound)
+		s.bound.Store(g.bind())
 		if !s.watch(p.Watch) {
-			return nil
+			return g, nil
 		}
 	}
 }
@@ -161,7 +163,7 @@ func (s *Session) admit() {
 func (s *Session) depart() {
 	start := time.Now()
 	r, detail := s.kicked.Load().Reason, s.kicked.Load().Detail
-	first := s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail)}, func() {
+	first := s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail, s.client.Properties.Props)}, func() {
 		s.hook.observer.Kicked(r, time.Since(start))
 	})
 	if !first {
@@ -169,7 +171,10 @@ func (s *Session) depart() {
 	}
 	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
-		Msg("connection closed")
+		Str("remote", s.candidate.Remote).Msg("connection closed")
+	if r != muster.ReasonShutdown { // all at once would push out what is worth remembering
+		s.hook.gate.Refused(s.candidate, admission.Decision{Reason: r, Detail: detail}, s.client.ID)
+	}
 }
 
 // overflow disconnects a subscriber that cannot keep up, and reports whether
@@ -308,24 +313,4 @@ func (s *Session) publishWill() {
 	if err := s.hook.server.Publish(will.TopicName, will.Payload, will.Retain, will.Qos); err != nil {
 		s.hook.log.Error().Err(err).Str("client", s.client.ID).Msg("a will was not published")
 	}
-}
-
-// bind compiles the policies of a principal for one session.
-func (h *Hook) bind(p muster.Principal, c *admission.Candidate, clientID string) (*policy.Bound, error) {
-	docs := make([]*policy.Document, 0, len(p.Policies))
-	for _, text := range p.Policies {
-		d, err := h.policies.compile(text.Document)
-		if err != nil {
-			return nil, fmt.Errorf("policy %s version %s: %w", text.Name, text.Version, err)
-		}
-		docs = append(docs, d)
-	}
-	ip, _, err := net.SplitHostPort(c.Remote)
-	if err != nil {
-		ip = c.Remote
-	}
-	return policy.Bind(docs, h.region, c.Account, policy.Variables{
-		ClientID: clientID, CertificateID: c.ID, SourceIP: ip, Thing: p.Thing,
-		Subject: policy.SubjectVariables(c.Leaf),
-	}), nil
 }

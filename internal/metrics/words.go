@@ -94,5 +94,6 @@ func reasons() []muster.Reason {
 		muster.ReasonPolicyDenied,
 		muster.ReasonFirstConnection,
 		muster.ReasonShutdown,
+		muster.ReasonTakenOver,
 	}
 }
