@@ -60,40 +60,41 @@ const (
 // Registration is what a template makes of one certificate: everything to
 // write, with no reference left open. It is applied whole or not at all.
 type Registration struct {
-	Status   Status              // of the certificate: Active or Inactive
-	Thing    *RegistrationThing  // nil when the template names none
-	Policies []RegistrationGrant // attached to the certificate
-	// StatusOverride is the certificate's OverrideSettings.
-	StatusOverride Override
+	Status   Status              `json:"status"`             // of the certificate: Active or Inactive
+	Thing    *RegistrationThing  `json:"thing,omitempty"`    // nil when the template names none
+	Policies []RegistrationGrant `json:"policies,omitempty"` // attached to the certificate
+	// StatusOverride is the certificate's OverrideSettings. What registers the
+	// certificate itself need not ask for it: nothing was there before.
+	StatusOverride Override `json:"statusOverride,omitempty"`
 	// DeviceConfiguration is told to a device that provisions itself by a claim;
 	// a first connect has no place for it.
-	DeviceConfiguration map[string]string
+	DeviceConfiguration map[string]string `json:"deviceConfiguration,omitempty"`
 }
 
 // RegistrationThing is the thing that a template makes or finds.
 type RegistrationThing struct {
-	Name       string
-	Type       string            // must exist; "" for none
-	Groups     []string          // must exist
-	Attributes map[string]string // of a new thing; Override says what becomes of those of an existing one
-	Billing    string
+	Name       string            `json:"name"`
+	Type       string            `json:"type,omitempty"`       // must exist; "" for none
+	Groups     []string          `json:"groups,omitempty"`     // must exist
+	Attributes map[string]string `json:"attributes,omitempty"` // of a new thing; Override says what becomes of those of an existing one
+	Billing    string            `json:"billing,omitempty"`
 	// Override says what becomes of a thing that exists; nil if the template has
 	// no OverrideSettings for it: then it is kept as it is, and one that another
 	// authority's template made is not taken over.
-	Override *ThingOverride
+	Override *ThingOverride `json:"override,omitempty"`
 }
 
 // ThingOverride is the OverrideSettings of a thing. What is not given there is
 // OverrideDoNothing.
 type ThingOverride struct {
-	Attributes Override
-	Type       Override // never OverrideMerge
-	Groups     Override
+	Attributes Override `json:"attributes"`
+	Type       Override `json:"type"` // never OverrideMerge
+	Groups     Override `json:"groups"`
 }
 
 // RegistrationGrant is a policy that a template attaches: one that exists by
 // Name, or one that is made of Document under the Name derived from it.
 type RegistrationGrant struct {
-	Name     string
-	Document string // "" when the policy must exist
+	Name     string `json:"name"`
+	Document string `json:"document,omitempty"` // "" when the policy must exist
 }

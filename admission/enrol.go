@@ -58,7 +58,7 @@ func (g *Gate) render(ctx context.Context, c *Candidate, a muster.Authority) (r 
 	if err != nil {
 		return r, fmt.Sprintf("the template of authority %s: %v", a.ID, err), nil
 	}
-	r, err = t.Render(provisioning.Parameters(c.Leaf))
+	r, err = t.Render(provisioning.Parameters{Certificate: c.Leaf})
 	if err != nil {
 		return r, fmt.Sprintf("the template of authority %s: %v", a.ID, err), nil
 	}

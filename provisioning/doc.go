@@ -1,7 +1,8 @@
 // Package provisioning turns templates into registrations. Parse reads the
-// text of a template in the grammar of AWS IoT just-in-time provisioning,
-// Parameters takes from a device's certificate what a template may refer to,
-// and Render makes of both the muster.Registration that the registry writes.
+// text of a template in the grammar of AWS IoT provisioning, and Render makes
+// of it and of the Parameters of one device the muster.Registration that the
+// registry writes. Lint says all that is wrong with a text, and Describe shows
+// a registration to people.
 //
 // Everything here is pure: no clock, no log, no I/O. Whatever can be known
 // from the text alone is an error of Parse, so that it shows when an operator
@@ -9,11 +10,15 @@
 // device is left to Render. Both are bounded in time and memory, for a subject
 // may hold what a stranger wrote.
 //
-// A template has Parameters, Mappings and Resources: exactly one
-// AWS::IoT::Certificate, at most one AWS::IoT::Thing and up to ten
-// AWS::IoT::Policy. Properties may hold Ref, Fn::FindInMap, Fn::Join,
-// Fn::Select, Fn::Split and Fn::Sub. OverrideSettings and DeviceConfiguration
-// are refused, because nothing would act on them.
+// A template has Parameters, Mappings, DeviceConfiguration and Resources:
+// exactly one AWS::IoT::Certificate, at most one AWS::IoT::Thing and up to ten
+// AWS::IoT::Policy, with OverrideSettings for what exists already. Properties,
+// settings and the configuration may hold Ref, Fn::FindInMap, Fn::Join,
+// Fn::Select, Fn::Split and Fn::Sub.
+//
+// Beyond AWS IoT, a template may refer under Muster::Certificate:: to more of
+// the certificate than seven attributes of its subject: docs/templates.md lists
+// it all.
 //
 // A value that comes in by a parameter of a policy document may not hold
 // wildcards, quotes or dollar signs: a device whose common name is * must not

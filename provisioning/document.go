@@ -12,10 +12,10 @@ import (
 // an object, which becomes the join that renders its compact JSON. Values that
 // functions give are quoted there, so they stay values.
 func (p *parser) document(v *value) *node {
-	if p.err != nil || v == nil {
+	if v == nil {
 		return nil
 	}
-	if v.kind != isObject || p.function(v) != nil {
+	if v.kind != isObject || function(v) != nil {
 		return p.text(v)
 	}
 	parts := &node{op: list, at: v.at}
@@ -26,13 +26,14 @@ func (p *parser) document(v *value) *node {
 // inline appends to out what renders v as JSON.
 func (p *parser) inline(v *value, out *node) {
 	add := func(s string) { out.args = append(out.args, &node{op: literal, at: v.at, text: s}) }
-	call := p.function(v)
+	call := function(v)
 	switch {
 	case call != nil && call.name() == fnSplit:
 		out.args = append(out.args, &node{op: quotedAll, at: v.at, args: []*node{p.list(v)}})
 	case call != nil:
 		out.args = append(out.args, &node{op: quoted, at: v.at, args: []*node{p.text(v)}})
 	case v.kind == isString:
+		p.plain(v)
 		add(quote(v.text))
 	case v.kind == isObject || v.kind == isList:
 		brackets := "[]"
@@ -55,9 +56,9 @@ func (p *parser) inline(v *value, out *node) {
 	}
 }
 
-func checkDocument(at *place, text string) error {
+func checkDocument(at *place, text string) *fault {
 	if _, err := policy.Parse([]byte(text)); err != nil {
-		return at.faultf("%v", err)
+		return at.fault("correct the document", "%v", err)
 	}
 	return nil
 }

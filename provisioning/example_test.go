@@ -34,14 +34,16 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// At a connect these come from Parameters(certificate).
-	r, err := template.Render(map[string]string{"AWS::IoT::Certificate::SerialNumber": "0007"})
+	// At a connect Parameters has the Certificate instead.
+	r, err := template.Render(provisioning.Parameters{
+		Given: map[string]string{"AWS::IoT::Certificate::SerialNumber": "0007"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(r.Status, r.Thing.Name, r.Thing.Groups, r.Policies[0].Name)
 
-	_, err = template.Render(nil)
+	_, err = template.Render(provisioning.Parameters{})
 	fmt.Println(err)
 	// Output:
 	// ACTIVE lamp-0007 [DE] lamps

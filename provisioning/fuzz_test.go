@@ -20,7 +20,7 @@ var thingName = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
 
 // FuzzParse feeds any text and any subject. What parses must render without a
 // panic, to the same result however the text is laid out, and to nothing that
-// the registry would have to refuse.
+// the registry would have to refuse; what does not is what Lint has errors of.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join(templates, "*.json"))
 	if err != nil {
@@ -32,7 +32,11 @@ func FuzzParse(f *testing.F) {
 	for _, c := range refused(f) {
 		f.Add([]byte(c.template), c.params["AWS::IoT::Certificate::CommonName"], "")
 	}
+	for _, b := range blocks(f, "findings.txt") {
+		f.Add([]byte(b.template), "lamp-0007", "DE")
+	}
 	f.Fuzz(func(t *testing.T, body []byte, name, country string) {
+		agrees(t, body)
 		template, err := provisioning.Parse(body)
 		if err != nil {
 			if template != nil || !errors.Is(err, muster.ErrInvalid) {
@@ -40,11 +44,11 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		params := map[string]string{
+		params := provisioning.Parameters{Given: map[string]string{
 			"AWS::IoT::Certificate::Id":         "4f",
 			"AWS::IoT::Certificate::CommonName": name,
 			"AWS::IoT::Certificate::Country":    country,
-		}
+		}}
 		got, err := template.Render(params)
 		if err != nil && (!errors.Is(err, muster.ErrInvalid) || !reflect.DeepEqual(got, muster.Registration{})) {
 			t.Fatalf("%+v with %v", got, err)
@@ -76,6 +80,9 @@ func checkRegistration(t *testing.T, r muster.Registration) {
 	}
 	if r.Thing != nil && len(r.Thing.Attributes) > 50 {
 		t.Errorf("%d attributes", len(r.Thing.Attributes))
+	}
+	if provisioning.Describe(r) == "" {
+		t.Error("nothing to tell of a registration")
 	}
 	for _, p := range r.Policies {
 		if p.Name == "" {

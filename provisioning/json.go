@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"regexp"
 	"strconv"
 	"unicode/utf8"
 )
@@ -14,67 +12,6 @@ const (
 	maxBody  = 10240 // bytes of a template, as CreateProvisioningTemplate has it
 	maxDepth = 32    // objects and lists within one another
 )
-
-// place is where in the text a value stands. It is a chain, so that many
-// values in a deep template do not each carry a long path.
-type place struct {
-	up   *place // nil at the top
-	name string // member name, or "[2]" in a list
-	elem bool   // of a list
-	line int    // from 1
-}
-
-// plain names are shown as they are; others are quoted, so that no name can
-// forge a line of a log.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_:@/-]{1,128}$`)
-
-func (p *place) path() string {
-	if p.up == nil {
-		return ""
-	}
-	if p.elem {
-		return p.up.path() + p.name
-	}
-	if p.up.up == nil {
-		return shown(p.name)
-	}
-	return p.up.path() + "." + shown(p.name)
-}
-
-// shown is a name as an error shows it.
-func shown(name string) string {
-	if plain.MatchString(name) {
-		return name
-	}
-	return excerpt(name)
-}
-
-// fault is an error at a place.
-type fault struct {
-	at   *place
-	text string
-}
-
-func (f *fault) Error() string {
-	path := f.at.path()
-	if path == "" {
-		path = "top level"
-	}
-	return fmt.Sprintf("%s (line %d): %s", path, f.at.line, f.text)
-}
-
-func (p *place) faultf(format string, args ...any) error {
-	return &fault{at: p, text: fmt.Sprintf(format, args...)}
-}
-
-// excerpt quotes a foreign text and bounds it.
-func excerpt(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return strconv.Quote(s)
-	}
-	return fmt.Sprintf("%.*q… (%d bytes)", most, s, len(s))
-}
 
 // kind is the type of a JSON value, in the words of an error.
 type kind string
@@ -105,18 +42,20 @@ type decoder struct {
 	tokens *json.Decoder
 	offset int64
 	line   int
+	faults []*fault // that leave a value to go on with
 }
 
 // decode reads one JSON value strictly: bounded size and depth, UTF-8, no
 // member twice, nothing after the end. encoding/json alone would let the last
-// of two equal members win and replace bytes that are not UTF-8.
-func decode(body []byte) (*value, error) {
+// of two equal members win and replace bytes that are not UTF-8. The value is
+// nil if there is nothing to go on with.
+func decode(body []byte) (*value, []*fault) {
 	top := &place{line: 1}
 	if len(body) == 0 || len(body) > maxBody {
-		return nil, top.faultf("%d bytes; a template has 1 to %d", len(body), maxBody)
+		return nil, []*fault{top.fault("write a template of 1 to "+strconv.Itoa(maxBody)+" bytes", "the text has %d bytes", len(body))}
 	}
 	if !utf8.Valid(body) {
-		return nil, top.faultf("the text is not UTF-8; save it as UTF-8")
+		return nil, []*fault{top.fault("save it as UTF-8", "the text is not UTF-8")}
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(body, &whole); err != nil {
@@ -124,11 +63,15 @@ func decode(body []byte) (*value, error) {
 		if errors.As(err, &syntax) {
 			top.line += bytes.Count(body[:min(syntax.Offset, int64(len(body)))], []byte("\n"))
 		}
-		return nil, top.faultf("the text is not one JSON value: %v", err)
+		return nil, []*fault{top.fault("correct the text there", "the text is not one JSON value: %v", err)}
 	}
 	d := &decoder{body: body, tokens: json.NewDecoder(bytes.NewReader(body)), line: 1}
 	d.tokens.UseNumber()
-	return d.value(top, 1)
+	v, end := d.value(&place{line: 1}, 1)
+	if end != nil {
+		return nil, append(d.faults, end)
+	}
+	return v, d.faults
 }
 
 // next returns the next token and moves the line to it; no token spans lines.
@@ -140,11 +83,12 @@ func (d *decoder) next() (json.Token, error) {
 	return token, err
 }
 
-func (d *decoder) value(at *place, depth int) (*value, error) {
+// value reads a value; a fault is one that nothing can go on after.
+func (d *decoder) value(at *place, depth int) (*value, *fault) {
 	token, err := d.next()
 	at.line = d.line
 	if err != nil {
-		return nil, at.faultf("%v", err)
+		return nil, at.fault("correct the text there", "%v", err)
 	}
 	v := &value{at: at}
 	switch token := token.(type) {
@@ -158,7 +102,7 @@ func (d *decoder) value(at *place, depth int) (*value, error) {
 		v.kind, v.text = isNull, "null"
 	case json.Delim:
 		if depth > maxDepth {
-			return nil, at.faultf("more than %d objects and lists within one another", maxDepth)
+			return nil, at.fault("write it flatter", "more than %d objects and lists within one another", maxDepth)
 		}
 		v.kind = isList
 		if token == '{' {
@@ -170,28 +114,33 @@ func (d *decoder) value(at *place, depth int) (*value, error) {
 }
 
 // items reads the members or elements of v and its closing token.
-func (d *decoder) items(v *value, depth int) error {
+func (d *decoder) items(v *value, depth int) *fault {
 	seen := map[string]bool{}
-	for d.tokens.More() {
-		at := &place{up: v.at, name: "[" + strconv.Itoa(len(v.items)) + "]", elem: true}
+	for n := 0; d.tokens.More(); n++ {
+		at := &place{up: v.at, name: "[" + strconv.Itoa(n) + "]", elem: true}
 		if v.kind == isObject {
 			key, err := d.next()
 			if err != nil {
-				return v.at.faultf("%v", err)
+				return v.at.fault("correct the text there", "%v", err)
 			}
 			name, _ := key.(string)
 			at = &place{up: v.at, name: name, line: d.line}
-			if seen[name] {
-				return at.faultf("the member stands here twice; remove one")
-			}
-			seen[name] = true
 		}
-		item, err := d.value(at, depth+1)
-		if err != nil {
-			return err
+		line := at.line
+		item, end := d.value(at, depth+1)
+		if end != nil {
+			return end
 		}
+		if seen[at.name] { // as no element of a list is
+			at.line = line
+			d.faults = append(d.faults, at.fault("remove one", "the member stands here twice"))
+			continue
+		}
+		seen[at.name] = true
 		v.items = append(v.items, item)
 	}
-	_, err := d.next()
-	return err
+	if _, err := d.next(); err != nil {
+		return v.at.fault("correct the text there", "%v", err)
+	}
+	return nil
 }

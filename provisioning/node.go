@@ -27,6 +27,7 @@ const (
 	quotedAll           // args[0], a list, as a JSON list of strings
 	list                // args; gives a list
 	split               // args[0] cut at each text; gives a list
+	broken              // nothing: it has a fault
 )
 
 // node is an expression. Fn::Sub and inline policy documents become joins, so
@@ -40,35 +41,37 @@ type node struct {
 
 // constant reports whether n renders the same for every device.
 func (n *node) constant() bool {
-	return n.op != ref && !slices.ContainsFunc(n.args, func(a *node) bool { return !a.constant() })
+	return n.op != ref && n.op != broken && !slices.ContainsFunc(n.args, func(a *node) bool { return !a.constant() })
 }
 
 // env is what a rendering evaluates nodes in. It keeps the first fault; after
 // that its methods give nothing.
 type env struct {
 	template *Template
-	params   map[string]string
+	params   Parameters
+	probing  bool // what has no value is "x"
 	guarded  bool // inside a policy document
 	work     int
-	err      error
+	fault    *fault
 }
 
-func (e *env) keep(err error) {
-	if e.err == nil {
-		e.err = err
+// keep notes the first fault; nil is none.
+func (e *env) keep(f *fault) {
+	if e.fault == nil {
+		e.fault = f
 	}
 }
 
 // spend accounts for a result of n, of size bytes, and refuses what is too large.
 func (e *env) spend(n *node, size int) {
 	if e.work += 1 + size; size > maxText || e.work > maxWork {
-		e.keep(n.at.faultf("renders to too much: one value may have %d bytes, and all steps together %d; make it shorter", maxText, maxWork))
+		e.keep(n.at.fault("make it shorter", "renders to too much: one value may have %d bytes, and all steps together %d", maxText, maxWork))
 	}
 }
 
 // text evaluates a node that gives a string.
 func (e *env) text(n *node) string {
-	if e.err != nil {
+	if e.fault != nil {
 		return ""
 	}
 	s := e.apply(n)
@@ -114,14 +117,22 @@ func (e *env) list(n *node) []string {
 
 // value resolves a reference: what was given, else the default.
 func (e *env) value(n *node) string {
-	if s, given := e.params[n.text]; given {
+	s, given, problem := e.params.lookup(n.text)
+	if problem != "" {
+		e.keep(n.at.fault("issue the certificate with another", "the value of parameter %s %s", shown(n.text), problem))
+		return ""
+	}
+	if given {
 		if e.guarded && (s == "" || strings.ContainsFunc(s, steers)) {
-			e.keep(n.at.faultf("the value %s of parameter %s cannot go into a policy document: it is empty or holds one of \" \\ * ? $ + # or a control character, which would change what the document means; issue the certificate without", excerpt(s), shown(n.text)))
+			e.keep(n.at.fault("issue the certificate without", "the value %s of parameter %s cannot go into a policy document: it is empty or holds one of \" \\ * ? $ + # or a control character, which would change what the document means", excerpt(s), shown(n.text)))
 		}
 		return s
 	}
 	if p, declared := e.template.parameter(n.text); declared && p.fallback != nil {
 		return *p.fallback
+	}
+	if e.probing {
+		return "x"
 	}
 	e.keep(missing(n.at, n.text))
 	return ""
@@ -139,7 +150,7 @@ func (e *env) choose(n *node) string {
 	index, items := e.text(n.args[0]), e.list(n.args[1])
 	i, err := strconv.Atoi(index)
 	if err != nil || i < 0 || i >= len(items) {
-		e.keep(n.at.faultf("no element %s: the list has %d, counted from 0", excerpt(index), len(items)))
+		e.keep(n.at.fault("name one that it has", "no element %s: the list has %d, counted from 0", excerpt(index), len(items)))
 		return ""
 	}
 	return items[i]
@@ -149,7 +160,7 @@ func (e *env) find(n *node) string {
 	name, first, second := e.text(n.args[0]), e.text(n.args[1]), e.text(n.args[2])
 	s, ok := e.template.mappings[name][first][second]
 	if !ok {
-		e.keep(n.at.faultf("Mappings has no %s, %s, %s; add it there", excerpt(name), excerpt(first), excerpt(second)))
+		e.keep(n.at.fault("add it there", "Mappings has no %s, %s, %s", excerpt(name), excerpt(first), excerpt(second)))
 	}
 	return s
 }

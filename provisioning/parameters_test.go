@@ -7,71 +7,181 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"maps"
 	"math/big"
+	"net"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/provisioning"
 )
 
-func TestParameters(t *testing.T) {
+// full has something for every parameter. The X.509 serial number and the
+// attribute of the subject must not be taken for one another.
+func full(t testing.TB) *x509.Certificate {
+	t.Helper()
 	attribute := func(value string, oid ...int) pkix.AttributeTypeAndValue {
 		return pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier(oid), Value: value}
 	}
-	tests := []struct {
-		name    string
-		subject []pkix.AttributeTypeAndValue
-		want    map[string]string // without the prefix and Id
-	}{
-		{"empty subject", nil, nil},
-		{"every attribute", []pkix.AttributeTypeAndValue{
-			attribute("DE", 2, 5, 4, 6),
-			attribute("Acme", 2, 5, 4, 10),
-			attribute("Lamps", 2, 5, 4, 11),
-			attribute("q", 2, 5, 4, 46),
-			attribute("Bavaria", 2, 5, 4, 8),
-			attribute("lamp-0007", 2, 5, 4, 3),
-			attribute("SN7", 2, 5, 4, 5),
-		}, map[string]string{
-			"Country": "DE", "Organization": "Acme", "OrganizationalUnit": "Lamps", "DistinguishedNameQualifier": "q",
-			"StateName": "Bavaria", "CommonName": "lamp-0007", "SerialNumber": "SN7",
-		}},
-		{"the first of several", []pkix.AttributeTypeAndValue{
-			attribute("first", 2, 5, 4, 11),
-			attribute("second", 2, 5, 4, 11),
-		}, map[string]string{"OrganizationalUnit": "first"}},
-		{"an empty value is a value", []pkix.AttributeTypeAndValue{
-			attribute("", 2, 5, 4, 3),
-		}, map[string]string{"CommonName": ""}},
-		{"locality and surname give nothing", []pkix.AttributeTypeAndValue{
-			attribute("Munich", 2, 5, 4, 7),
-			attribute("Doe", 2, 5, 4, 4),
-		}, nil},
+	extension := func(last int, der ...byte) pkix.Extension {
+		return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, last}, Value: der}
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			cert := selfSigned(t, pkix.Name{ExtraNames: test.subject})
-			want := map[string]string{"AWS::IoT::Certificate::Id": muster.Fingerprint(cert.Raw)}
-			for name, value := range test.want {
-				want["AWS::IoT::Certificate::"+name] = value
-			}
-			if got := provisioning.Parameters(cert); !maps.Equal(got, want) {
-				t.Errorf("got %v, want %v", got, want)
+	return selfSigned(t, &x509.Certificate{
+		SerialNumber: big.NewInt(0xa1b2c),
+		NotBefore:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)),
+		NotAfter:     time.Date(2036, 1, 2, 3, 4, 5, 0, time.UTC),
+		Subject: pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
+			attribute("DE", 2, 5, 4, 6), attribute("Acme", 2, 5, 4, 10), attribute("Lamps", 2, 5, 4, 11),
+			attribute("Desk lamps", 2, 5, 4, 11), attribute("q", 2, 5, 4, 46), attribute("Bavaria", 2, 5, 4, 8),
+			attribute("lamp-0007", 2, 5, 4, 3), attribute("SN7", 2, 5, 4, 5), attribute("Munich", 2, 5, 4, 7),
+			attribute("Weg 1", 2, 5, 4, 9), attribute("80331", 2, 5, 4, 17), attribute("Dr.", 2, 5, 4, 12),
+			attribute("Doe", 2, 5, 4, 4), attribute("Jo", 2, 5, 4, 42), attribute("J.", 2, 5, 4, 43),
+			attribute("Jr.", 2, 5, 4, 44), attribute("jd", 2, 5, 4, 65), attribute("u7", 0, 9, 2342, 19200300, 100, 1, 1),
+			attribute("com", 0, 9, 2342, 19200300, 100, 1, 25), attribute("jo@acme.example", 1, 2, 840, 113549, 1, 9, 1),
+			attribute("VATDE-7", 2, 5, 4, 97), attribute(strings.Repeat("x", 1025), 2, 5, 4, 13), attribute("", 2, 5, 4, 15),
+		}},
+		DNSNames:       []string{"lamp.example", "lamp2.example"},
+		EmailAddresses: []string{"lamp@acme.example"},
+		IPAddresses:    []net.IP{net.IPv4(192, 0, 2, 7).To4(), net.ParseIP("2001:db8::7")},
+		URIs:           []*url.URL{{Scheme: "urn", Opaque: "lamp:7"}},
+		ExtraExtensions: []pkix.Extension{
+			extension(1, 0x0c, 2, 0xc3, 0xa9), extension(2, 0x13, 1, 'p'), extension(3, 0x16, 1, 'i'),
+			extension(4, 0x1a, 1, 'v'), extension(5, 2, 1, 0x80), extension(6, 1, 1, 0xff),
+			extension(7, 6, 3, 0x2a, 3, 4), extension(8, 4, 2, 0xab, 0xcd), extension(9, 0x30, 0),
+			extension(10, 0x0c, 1, 0xff), extension(11, 0x0c, 9, 'x'), extension(12, 0x0c, 1, 'x', 0), extension(13),
+			extension(14, 0x1e, 2, 0x00, 'b'), extension(15, 0x1a, 1, 0xff), extension(16, 0x05, 0),
+		},
+	})
+}
+
+// TestParametersOfCertificate looks every parameter up in a certificate that
+// has it. A value that begins with ! is what an error says.
+func TestParametersOfCertificate(t *testing.T) {
+	cert := full(t)
+	const missing = "has no value: the certificate has no "
+	for name, want := range map[string]string{
+		"AWS::IoT::Certificate::Id":                         muster.Fingerprint(cert.Raw),
+		"AWS::IoT::Certificate::CommonName":                 "lamp-0007",
+		"AWS::IoT::Certificate::Country":                    "DE",
+		"AWS::IoT::Certificate::DistinguishedNameQualifier": "q",
+		"AWS::IoT::Certificate::Organization":               "Acme",
+		"AWS::IoT::Certificate::OrganizationalUnit":         "Lamps",
+		"AWS::IoT::Certificate::SerialNumber":               "SN7",
+		"AWS::IoT::Certificate::StateName":                  "Bavaria",
+
+		"Muster::Certificate::SerialNumber": "0a1b2c",
+		"Muster::Certificate::NotBefore":    "2026-01-02T02:04:05Z",
+		"Muster::Certificate::NotAfter":     "2036-01-02T03:04:05Z",
+
+		"Muster::Certificate::Subject.CommonName":           "lamp-0007",
+		"Muster::Certificate::Subject.DomainComponent":      "com",
+		"Muster::Certificate::Subject.EmailAddress":         "jo@acme.example",
+		"Muster::Certificate::Subject.GenerationQualifier":  "Jr.",
+		"Muster::Certificate::Subject.GivenName":            "Jo",
+		"Muster::Certificate::Subject.Initials":             "J.",
+		"Muster::Certificate::Subject.Locality":             "Munich",
+		"Muster::Certificate::Subject.OrganizationalUnit":   "Lamps",
+		"Muster::Certificate::Subject.OrganizationalUnit.1": "Desk lamps",
+		"Muster::Certificate::Subject.OrganizationalUnit.2": "!" + missing + "OrganizationalUnit.2 in its subject",
+		"Muster::Certificate::Subject.PostalCode":           "80331",
+		"Muster::Certificate::Subject.Pseudonym":            "jd",
+		"Muster::Certificate::Subject.SerialNumber":         "SN7",
+		"Muster::Certificate::Subject.StreetAddress":        "Weg 1",
+		"Muster::Certificate::Subject.Surname":              "Doe",
+		"Muster::Certificate::Subject.Title":                "Dr.",
+		"Muster::Certificate::Subject.UserID":               "u7",
+		"Muster::Certificate::Subject.2.5.4.97":             "VATDE-7",
+		"Muster::Certificate::Subject.2.5.4.15":             "",
+		"Muster::Certificate::Subject.2.5.4.13":             "!has 1025 bytes in the certificate, at most 1024 may be used",
+		"Muster::Certificate::Subject.2.5.4.98":             "!" + missing + "2.5.4.98 in its subject",
+		"Muster::Certificate::Issuer.Locality":              "Munich", // it signed itself
+		"Muster::Certificate::Issuer.2.5.4.97":              "VATDE-7",
+
+		"Muster::Certificate::DNSName":     "lamp.example",
+		"Muster::Certificate::DNSName.1":   "lamp2.example",
+		"Muster::Certificate::DNSName.2":   "!" + missing + "DNSName.2 among the alternative names",
+		"Muster::Certificate::Email":       "lamp@acme.example",
+		"Muster::Certificate::URI":         "urn:lamp:7",
+		"Muster::Certificate::IPAddress":   "192.0.2.7",
+		"Muster::Certificate::IPAddress.1": "2001:db8::7",
+
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.1":  "é",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.2":  "p",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.3":  "i",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.4":  "v",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.5":  "-128",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.6":  "true",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.7":  "1.2.3.4",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.8":  "abcd",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.9":  "!is neither a string nor a number",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.10": "!in the certificate",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.11": "!is no DER value",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.12": "!is no DER value",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.13": "!is no DER value",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.14": "b",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.15": "!is not UTF-8",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.16": "!is neither a string nor a number",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.17": "!" + missing + "extension 1.3.6.1.4.1.99999.17",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := valueOf(t, name, provisioning.Parameters{Certificate: cert, Given: map[string]string{name: "given"}})
+			switch says, fails := strings.CutPrefix(want, "!"); {
+			case fails:
+				wantError(t, err, says)
+			case err != nil:
+				t.Error(err)
+			case got != want:
+				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-// selfSigned makes a certificate whose X.509 serial number and alternative name
-// must not be taken for parts of its subject.
-func selfSigned(t testing.TB, subject pkix.Name) *x509.Certificate {
+// valueOf renders a reference where any text may stand.
+func valueOf(t *testing.T, name string, params provisioning.Parameters) (string, error) {
+	t.Helper()
+	template, err := provisioning.Parse([]byte(expand(`{"DeviceConfiguration": {"v": {"Ref": "` + name + `"}}, "Resources": {%CERT%}}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := template.Render(params)
+	return r.DeviceConfiguration["v"], err
+}
+
+// TestGiven holds that only a certificate speaks for the certificate.
+func TestGiven(t *testing.T) {
+	const country = "AWS::IoT::Certificate::Country"
+	bare := selfSigned(t, &x509.Certificate{SerialNumber: big.NewInt(0x7f)})
+	given := map[string]string{country: "XX"}
+	if got, err := valueOf(t, country, provisioning.Parameters{Given: given}); got != "XX" || err != nil {
+		t.Errorf("without a certificate: %q, %v", got, err)
+	}
+	_, err := valueOf(t, country, provisioning.Parameters{Certificate: bare, Given: given})
+	wantError(t, err, "the certificate has no Country in its subject")
+}
+
+// BenchmarkRender is what a template costs each first connect.
+func BenchmarkRender(b *testing.B) {
+	template, err := provisioning.Parse(read(b, templates+"/thing-by-common-name.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	params := provisioning.Parameters{Certificate: full(b)}
+	for b.Loop() {
+		if _, err := template.Render(params); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func selfSigned(t testing.TB, draft *x509.Certificate) *x509.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	draft := &x509.Certificate{SerialNumber: big.NewInt(99), Subject: subject, DNSNames: []string{"device.example"}}
 	der, err := x509.CreateCertificate(rand.Reader, draft, draft, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -8,147 +8,155 @@ import (
 	"github.com/muster-mqtt/muster"
 )
 
-const (
-	typeCertificate = "AWS::IoT::Certificate"
-	typePolicy      = "AWS::IoT::Policy"
-	typeThing       = "AWS::IoT::Thing"
-)
-
-const (
-	maxPolicies        = 10 // attached to one certificate
-	maxAttributes      = 3  // of a thing without a type
-	maxTypedAttributes = 50 // of a thing with one
-)
-
-// Template is a provisioning template that Parse accepted. It never changes,
-// so that many connections may render it at once. The zero value renders
-// nothing but an error.
-type Template struct {
-	parameters []parameter
-	mappings   map[string]map[string]map[string]string
-	status     *node
-	thing      *thing // nil for none
-	policies   []grant
-}
-
-type parameter struct {
-	at       *place
-	name     string
-	fallback *string // nil for none
-}
-
-// thing holds the properties of a thing; nil nodes are absent.
-type thing struct {
-	name, kind, billing, groups *node
-	attributes                  []attribute
-}
-
-type attribute struct {
-	name  string
-	value *node
-}
-
-// grant is a policy: by name or by document, the other is nil.
-type grant struct{ name, document *node }
-
-func (t *Template) parameter(name string) (parameter, bool) {
-	i := slices.IndexFunc(t.parameters, func(p parameter) bool { return p.name == name })
-	if i < 0 {
-		return parameter{}, false
-	}
-	return t.parameters[i], true
-}
-
-// Parse reads the JSON text of a template of 1 to 10240 bytes. It is strict:
-// an unknown member, type, function or parameter, a member that stands twice,
-// a value of the wrong type or a constant that breaks its rule is an error that
-// names the path, the line and the mend, and wraps muster.ErrInvalid.
+// Parse reads the text of a template, of at most 10,240 bytes. Its error names
+// the place and the mend of the first fault, and wraps muster.ErrInvalid; Lint
+// tells of all.
 func Parse(body []byte) (*Template, error) {
-	p := &parser{}
-	top, err := decode(body)
-	p.keep(err)
-	p.sections(top)
-	if p.err != nil {
-		return nil, fmt.Errorf("%w template: %w", muster.ErrInvalid, p.err)
+	p := read(body)
+	if len(p.faults) > 0 {
+		return nil, fmt.Errorf("%w template: %w", muster.ErrInvalid, p.faults[0])
 	}
 	return &p.template, nil
 }
 
-// parser builds a template. It keeps the first fault; after that its methods
-// go on with nothing and report nothing, so that their callers need not ask.
+// maxFaults bounds the faults that are kept of one template, and the advice:
+// ten kilobytes have room for thousands.
+const maxFaults = 100
+
+// parser builds a template. It keeps every fault and goes on after each: what
+// is wrong becomes a broken node, of which nothing else is said, so that no
+// fault is told of twice.
 type parser struct {
 	template Template
-	err      error
+	faults   []*fault
+	advice   []*fault        // what is no fault
+	used     map[string]bool // the parameters that something refers to
+	mapped   map[string]bool // the mappings that something looks into
+	anyMap   bool            // something looks into one that it computes
+	maps     []*value        // the mappings
 }
 
-func (p *parser) keep(err error) {
-	if p.err == nil {
-		p.err = err
+// read parses a text; the template is good if there are no faults.
+func read(body []byte) *parser {
+	p := &parser{used: map[string]bool{}, mapped: map[string]bool{}}
+	top, faults := decode(body)
+	for _, f := range faults {
+		p.keep(f)
+	}
+	if top != nil {
+		p.sections(top)
+	}
+	slices.SortStableFunc(p.faults, byLine)
+	return p
+}
+
+func byLine(a, b *fault) int { return a.at.line - b.at.line }
+
+// keep notes a fault, unless it is nil.
+func (p *parser) keep(f *fault) {
+	if f != nil && len(p.faults) < maxFaults {
+		p.faults = append(p.faults, f)
 	}
 }
 
-func (p *parser) failf(at *place, format string, args ...any) { p.keep(at.faultf(format, args...)) }
+// advise notes what works and is likely not meant.
+func (p *parser) advise(at *place, mend, format string, args ...any) {
+	if len(p.advice) < maxFaults {
+		p.advice = append(p.advice, at.fault(mend, format, args...))
+	}
+}
+
+// nearest returns the known name that was likely meant, or "". It is not asked
+// for faults that are not kept.
+func (p *parser) nearest(name string, known []string) string {
+	if len(p.faults) == maxFaults {
+		return ""
+	}
+	return nearest(name, known)
+}
 
 // object returns the members of v in the order of the text; none if v is nil.
 func (p *parser) object(v *value) []*value {
-	if p.err != nil || v == nil {
+	if v == nil {
 		return nil
 	}
 	if v.kind != isObject {
-		p.failf(v.at, "want an object, found %s", v.kind)
+		p.keep(v.at.fault("write an object: {…}", "found %s where an object is wanted", v.kind))
+		p.walk(v)
+		return nil
 	}
-	if call := p.function(v); call != nil {
-		p.failf(call.at, "a function cannot stand here; write the object out")
-	}
-	if p.err != nil {
+	if call := function(v); call != nil {
+		p.keep(call.at.fault("write the object out", "a function cannot stand here"))
+		p.walk(v)
 		return nil
 	}
 	return v.items
 }
 
-// members returns the members of v by name. Those named first must be there.
+// members returns the members of v by name. Those named first must be there. A
+// member whose name is nearly a known one is checked as if it were that.
 func (p *parser) members(v *value, required []string, optional ...string) map[string]*value {
 	known := slices.Concat(required, optional)
 	found := map[string]*value{}
 	for _, item := range p.object(v) {
-		if !slices.Contains(known, item.name()) {
-			p.failf(item.at, "unknown member; known are %s", strings.Join(known, ", "))
+		name := item.name()
+		if !slices.Contains(known, name) {
+			name = p.unknown(item.at, "member", name, known)
 		}
-		found[item.name()] = item
+		if name == "" || found[name] != nil {
+			p.walk(item)
+			continue
+		}
+		found[name] = item
 	}
 	for _, name := range required {
-		if p.err == nil && v != nil && found[name] == nil {
-			p.failf(v.at, "has no %s; add it", name)
+		if v != nil && v.kind == isObject && function(v) == nil && found[name] == nil {
+			p.keep(v.at.fault("add it", "has no %s", name))
 		}
 	}
 	return found
 }
 
-// literal reads a string that may not be a function.
-func (p *parser) literal(v *value) string {
-	if p.err != nil || v == nil {
-		return ""
+// unknown notes that a name is none of those known, and returns the one that
+// was likely meant, or "".
+func (p *parser) unknown(at *place, what, name string, known []string) (near string) {
+	near = p.nearest(name, known)
+	mend := "known are " + strings.Join(known, ", ")
+	if len(known) == 1 {
+		mend = "write " + known[0]
 	}
-	if v.kind != isString {
-		p.failf(v.at, "want a plain string, found %s", v.kind)
+	if near != "" {
+		mend = "did you mean " + near + "? " + mend
 	}
-	return v.text
+	p.keep(at.fault(mend, "unknown %s %s", what, excerpt(name)))
+	return near
 }
 
-// oneOf reads a string that must be one of those allowed.
-func (p *parser) oneOf(v *value, allowed ...string) string {
-	s := p.literal(v)
-	if p.err == nil && v != nil && !slices.Contains(allowed, s) {
-		p.failf(v.at, "%s is not known here; write %s", excerpt(s), strings.Join(allowed, " or "))
+// literal reads a string that may not be a function.
+func (p *parser) literal(v *value) (s string, ok bool) {
+	if v == nil {
+		return "", false
 	}
-	return s
+	if v.kind != isString {
+		p.keep(v.at.fault("write it out", "found %s where a plain string is wanted", v.kind))
+		p.walk(v)
+		return "", false
+	}
+	return v.text, true
+}
+
+// oneOf reads a string that must be one of those allowed. It returns the one
+// that was likely meant if it is none, or "".
+func (p *parser) oneOf(v *value, what string, allowed ...string) string {
+	s, ok := p.literal(v)
+	if !ok || slices.Contains(allowed, s) {
+		return s
+	}
+	return p.unknown(v.at, what, s, allowed)
 }
 
 func (p *parser) sections(top *value) {
 	m := p.members(top, []string{"Resources"}, "Parameters", "Mappings", "DeviceConfiguration")
-	if v := m["DeviceConfiguration"]; v != nil {
-		p.failf(v.at, "is not supported; remove it")
-	}
 	for _, v := range p.object(m["Parameters"]) {
 		p.parameter(v)
 	}
@@ -156,21 +164,25 @@ func (p *parser) sections(top *value) {
 	for _, v := range p.object(m["Resources"]) {
 		p.resource(v)
 	}
-	if v := m["Resources"]; p.err == nil && p.template.status == nil {
-		p.failf(v.at, "holds no %s; add one", typeCertificate)
+	for _, v := range p.object(m["DeviceConfiguration"]) {
+		p.template.configuration = append(p.template.configuration, attribute{v.name(), p.text(v)})
+	}
+	if v := m["Resources"]; v != nil && v.kind == isObject && function(v) == nil && p.template.status == nil {
+		p.keep(v.at.fault("add one", "holds no %s", typeCertificate))
 	}
 }
 
 func (p *parser) parameter(v *value) {
 	name := v.name()
-	if strings.HasPrefix(name, certificatePrefix) && !fromCertificate(name) {
-		p.failf(v.at, "no certificate gives this parameter; known are Id, CommonName, Country, DistinguishedNameQualifier, Organization, OrganizationalUnit, SerialNumber, StateName")
+	if ofCertificate(name) {
+		if _, known := originOf(name); !known {
+			p.keep(p.noParameter(v.at, name))
+		}
 	}
 	m := p.members(v, []string{"Type"}, "Default")
-	p.oneOf(m["Type"], "String")
+	p.oneOf(m["Type"], "type", "String")
 	declared := parameter{at: v.at, name: name}
-	if d := m["Default"]; d != nil {
-		s := p.literal(d)
+	if s, ok := p.literal(m["Default"]); ok {
 		declared.fallback = &s
 	}
 	p.template.parameters = append(p.template.parameters, declared)
@@ -181,104 +193,13 @@ func (p *parser) mappings(v *value) {
 	for _, mapping := range p.object(v) {
 		outer := map[string]map[string]string{}
 		p.template.mappings[mapping.name()] = outer
+		p.maps = append(p.maps, mapping)
 		for _, key := range p.object(mapping) {
 			inner := map[string]string{}
 			outer[key.name()] = inner
 			for _, leaf := range p.object(key) {
-				inner[leaf.name()] = p.literal(leaf)
+				inner[leaf.name()], _ = p.literal(leaf)
 			}
 		}
-	}
-}
-
-func (p *parser) resource(v *value) {
-	m := p.members(v, []string{"Type", "Properties"}, "OverrideSettings")
-	if o := m["OverrideSettings"]; o != nil {
-		p.failf(o.at, "OverrideSettings are not supported; remove them: what exists already is kept")
-	}
-	kind, properties := p.oneOf(m["Type"], typeCertificate, typePolicy, typeThing), m["Properties"]
-	if p.err != nil {
-		return
-	}
-	switch kind {
-	case typeCertificate:
-		if p.template.status != nil {
-			p.failf(v.at, "is a second %s; keep one", kind)
-		}
-		p.certificate(properties)
-	case typePolicy:
-		if len(p.template.policies) == maxPolicies {
-			p.failf(v.at, "is one %s too many; a certificate has at most %d", kind, maxPolicies)
-		}
-		p.policy(properties)
-	case typeThing:
-		if p.template.thing != nil {
-			p.failf(v.at, "is a second %s; keep one", kind)
-		}
-		p.thing(properties)
-	}
-}
-
-func (p *parser) certificate(v *value) {
-	m := p.members(v, []string{"CertificateId"}, "Status")
-	id := p.text(m["CertificateId"])
-	if p.err == nil && (id.op != ref || id.text != certificateID) {
-		p.failf(id.at, `want {"Ref": %q}: the certificate is the one that connects`, certificateID)
-	}
-	p.template.status = p.property(m["Status"], statusRule)
-	if p.template.status == nil {
-		p.template.status = &node{op: literal, at: v.at, text: string(muster.Active)}
-	}
-}
-
-func (p *parser) thing(v *value) {
-	m := p.members(v, []string{"ThingName"}, "ThingTypeName", "ThingGroups", "BillingGroup", "AttributePayload")
-	t := &thing{
-		name:    p.property(m["ThingName"], nameRule),
-		kind:    p.property(m["ThingTypeName"], nameRule),
-		billing: p.property(m["BillingGroup"], nameRule),
-		groups:  p.list(m["ThingGroups"]),
-	}
-	if p.err == nil && t.groups != nil && t.groups.op == list {
-		for _, group := range t.groups.args {
-			p.check(group, nameRule)
-		}
-	}
-	for _, item := range p.object(m["AttributePayload"]) {
-		p.keep(attributeRule.check(item.at, item.name()))
-		t.attributes = append(t.attributes, attribute{item.name(), p.property(item, valueRule)})
-	}
-	most := maxAttributes
-	if t.kind != nil {
-		most = maxTypedAttributes
-	}
-	if len(t.attributes) > most {
-		p.failf(m["AttributePayload"].at, "has %d attributes; a thing has at most %d without a ThingTypeName and %d with one", len(t.attributes), maxAttributes, maxTypedAttributes)
-	}
-	p.template.thing = t
-}
-
-func (p *parser) policy(v *value) {
-	m := p.members(v, nil, "PolicyName", "PolicyDocument")
-	if p.err == nil && len(m) != 1 {
-		p.failf(v.at, "want exactly one of PolicyName (of a policy that exists) and PolicyDocument")
-	}
-	g := grant{name: p.property(m["PolicyName"], policyRule), document: p.document(m["PolicyDocument"])}
-	if d := g.document; p.err == nil && d != nil && d.op == literal {
-		p.keep(checkDocument(d.at, d.text))
-	}
-	p.template.policies = append(p.template.policies, g)
-}
-
-// property reads an expression and checks it against its rule if it is constant.
-func (p *parser) property(v *value, r rule) *node {
-	n := p.text(v)
-	p.check(n, r)
-	return n
-}
-
-func (p *parser) check(n *node, r rule) {
-	if p.err == nil && n != nil && n.op == literal {
-		p.keep(r.check(n.at, n.text))
 	}
 }

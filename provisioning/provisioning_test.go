@@ -52,7 +52,7 @@ func testTemplate(t *testing.T, name string) {
 	}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			got, err := template.Render(c.Params)
+			got, err := template.Render(provisioning.Parameters{Given: c.Params})
 			if c.Registration == nil {
 				wantError(t, err, c.Error)
 				return
@@ -82,7 +82,7 @@ func TestRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := template.Render(c.params)
+			got, err := template.Render(provisioning.Parameters{Given: c.params})
 			wantError(t, err, c.want)
 			if !reflect.DeepEqual(got, muster.Registration{}) {
 				t.Errorf("a registration beside the error: %s", indent(t, got))
@@ -98,7 +98,7 @@ func TestNotUTF8(t *testing.T) {
 
 func TestZeroTemplateRefuses(t *testing.T) {
 	var template provisioning.Template
-	_, err := template.Render(nil)
+	_, err := template.Render(provisioning.Parameters{})
 	wantError(t, err, "an empty template renders nothing")
 }
 
@@ -118,32 +118,50 @@ type refusal struct {
 }
 
 func refused(t testing.TB) []refusal {
-	text := string(read(t, filepath.Join(templates, "refused.txt")))
-	blocks := strings.Split(text, "\n== ")[1:]
+	blocks := blocks(t, "refused.txt")
 	cases := make([]refusal, len(blocks))
-	for i, block := range blocks {
-		lines := strings.Split(block, "\n")
-		cases[i].name = lines[0]
+	for i, b := range blocks {
+		cases[i] = refusal{name: b.name, template: b.template, want: strings.Join(b.says, "\n")}
+		for _, param := range b.params {
+			if cases[i].params == nil {
+				cases[i].params = map[string]string{}
+			}
+			key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+			if s, err := strconv.Unquote(value); err == nil {
+				value = s
+			}
+			cases[i].params[key] = expand(value)
+		}
+	}
+	return cases
+}
+
+// block is a case of a table of templates.
+type block struct {
+	name, template string
+	params, says   []string // the lines that begin with @ and !, without
+}
+
+func blocks(t testing.TB, file string) []block {
+	t.Helper()
+	var all []block
+	for _, text := range strings.Split(string(read(t, filepath.Join(templates, file))), "\n== ")[1:] {
+		lines := strings.Split(text, "\n")
+		b := block{name: lines[0]}
 		var body []string
 		for _, line := range lines[1:] {
-			if want, ok := strings.CutPrefix(line, "! "); ok {
-				cases[i].want = want
+			if says, ok := strings.CutPrefix(line, "! "); ok {
+				b.says = append(b.says, says)
 			} else if param, ok := strings.CutPrefix(line, "@"); ok {
-				if cases[i].params == nil {
-					cases[i].params = map[string]string{}
-				}
-				key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
-				if s, err := strconv.Unquote(value); err == nil {
-					value = s
-				}
-				cases[i].params[key] = expand(value)
+				b.params = append(b.params, param)
 			} else {
 				body = append(body, line)
 			}
 		}
-		cases[i].template = expand(strings.TrimSpace(strings.Join(body, "\n")))
+		b.template = expand(strings.TrimSpace(strings.Join(body, "\n")))
+		all = append(all, b)
 	}
-	return cases
+	return all
 }
 
 var repeated = regexp.MustCompile(`%([^%]*)\*([0-9]+)%`)

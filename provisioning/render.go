@@ -10,22 +10,27 @@ import (
 )
 
 // rule is the form that a property must have.
-type rule struct{ *regexp.Regexp }
+type rule struct {
+	*regexp.Regexp
+	mend string
+}
 
-// The patterns of the AWS IoT API reference.
+// The patterns of the AWS IoT API reference, and its words.
 var (
-	nameRule      = rule{regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)}
-	attributeRule = rule{regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#-]{1,128}$`)}
-	valueRule     = rule{regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}$`)}
-	policyRule    = rule{regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)}
-	statusRule    = rule{regexp.MustCompile(`^(?i:ACTIVE|INACTIVE)$`)}
+	nameRule      = rule{regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`), "write 1 to 128 letters, digits, : _ or -"}
+	attributeRule = rule{regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#-]{1,128}$`), "write 1 to 128 letters, digits, or _ . , @ / : # -"}
+	valueRule     = rule{regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}$`), "write up to 800 letters, digits, or _ . , @ / : # = [ ] -"}
+	policyRule    = rule{regexp.MustCompile(`^[\w+=,.@-]{1,128}$`), "write 1 to 128 letters, digits, or _ + = , . @ -"}
+	statusRule    = rule{regexp.MustCompile(`^(?i:ACTIVE|INACTIVE)$`), "write ACTIVE or INACTIVE"}
+	mergeRule     = rule{regexp.MustCompile(`^(DO_NOTHING|REPLACE|FAIL|MERGE)$`), "write DO_NOTHING, REPLACE, FAIL or MERGE"}
+	replaceRule   = rule{regexp.MustCompile(`^(DO_NOTHING|REPLACE|FAIL)$`), "write DO_NOTHING, REPLACE or FAIL (MERGE is for AttributePayload and ThingGroups alone)"}
 )
 
-func (r rule) check(at *place, s string) error {
+func (r rule) check(at *place, s string) *fault {
 	if r.MatchString(s) {
 		return nil
 	}
-	return at.faultf("%s does not match %s", excerpt(s), r)
+	return at.fault(r.mend, "%s does not match %s", excerpt(s), r)
 }
 
 // Render makes of the template what is to be written for one device. It is
@@ -33,16 +38,15 @@ func (r rule) check(at *place, s string) error {
 // (also one that is declared and never used, as in JITP), a value that breaks
 // the rule of its property, a value that would change the meaning of a policy
 // document, or a document that does not parse is an error that names the place
-// and the mend, and wraps muster.ErrInvalid. params may hold more than the
-// template uses; Parameters makes them of a certificate.
-func (t *Template) Render(params map[string]string) (muster.Registration, error) {
+// and the mend, and wraps muster.ErrInvalid.
+func (t *Template) Render(params Parameters) (muster.Registration, error) {
 	if t.status == nil {
 		return muster.Registration{}, fmt.Errorf("%w registration: an empty template renders nothing", muster.ErrInvalid)
 	}
 	e := &env{template: t, params: params}
 	r := e.registration()
-	if e.err != nil {
-		return muster.Registration{}, fmt.Errorf("%w registration: %w", muster.ErrInvalid, e.err)
+	if e.fault != nil {
+		return muster.Registration{}, fmt.Errorf("%w registration: %w", muster.ErrInvalid, e.fault)
 	}
 	return r, nil
 }
@@ -50,8 +54,10 @@ func (t *Template) Render(params map[string]string) (muster.Registration, error)
 func (e *env) registration() muster.Registration {
 	t := e.template
 	r := muster.Registration{
-		Status: muster.Status(strings.ToUpper(e.checked(t.status, statusRule))),
-		Thing:  e.thing(t.thing),
+		Status:              muster.Status(strings.ToUpper(e.checked(t.status, statusRule))),
+		StatusOverride:      muster.Override(e.checked(t.override, replaceRule)),
+		Thing:               e.thing(t.thing),
+		DeviceConfiguration: e.configuration(t.configuration),
 	}
 	for _, g := range t.policies {
 		if grant := e.grant(g); !slices.Contains(r.Policies, grant) {
@@ -59,11 +65,18 @@ func (e *env) registration() muster.Registration {
 		}
 	}
 	for _, p := range t.parameters {
-		if _, given := e.params[p.name]; !given && p.fallback == nil {
+		if p.fallback == nil && !e.given(p.name) {
 			e.keep(missing(p.at, p.name))
 		}
 	}
 	return r
+}
+
+// given says whether there is a value, be it one that cannot be used: who
+// refers to that is told.
+func (e *env) given(name string) bool {
+	_, found, _ := e.params.lookup(name)
+	return found
 }
 
 // checked evaluates n, which may be nil for "", and checks it against r.
@@ -85,6 +98,8 @@ func (e *env) thing(t *thing) *muster.RegistrationThing {
 		Type:    e.checked(t.kind, nameRule),
 		Billing: e.checked(t.billing, nameRule),
 		Groups:  e.groups(t.groups),
+
+		Override: e.override(t.override),
 	}
 	for _, a := range t.attributes {
 		if r.Attributes == nil {
@@ -93,6 +108,35 @@ func (e *env) thing(t *thing) *muster.RegistrationThing {
 		r.Attributes[a.name] = e.checked(a.value, valueRule)
 	}
 	return r
+}
+
+// override returns what a template says of a thing that exists.
+func (e *env) override(o *override) *muster.ThingOverride {
+	if o == nil {
+		return nil
+	}
+	setting := func(n *node, r rule) muster.Override {
+		if n == nil {
+			return muster.OverrideDoNothing
+		}
+		return muster.Override(e.checked(n, r))
+	}
+	return &muster.ThingOverride{
+		Attributes: setting(o.attributes, mergeRule),
+		Type:       setting(o.kind, replaceRule),
+		Groups:     setting(o.groups, mergeRule),
+	}
+}
+
+func (e *env) configuration(items []attribute) map[string]string {
+	if len(items) == 0 {
+		return nil
+	}
+	made := map[string]string{}
+	for _, item := range items {
+		made[item.name] = e.text(item.value)
+	}
+	return made
 }
 
 // groups returns the names of groups, sorted, each once.
@@ -115,7 +159,7 @@ func (e *env) grant(g grant) muster.RegistrationGrant {
 	e.guarded = true
 	text := e.text(g.document)
 	e.guarded = false
-	if e.err == nil {
+	if e.fault == nil {
 		e.keep(checkDocument(g.document.at, text))
 	}
 	return muster.RegistrationGrant{Name: documentName(text), Document: text}

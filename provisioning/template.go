@@ -1,0 +1,62 @@
+package provisioning
+
+import (
+	"slices"
+)
+
+const (
+	typeCertificate = "AWS::IoT::Certificate"
+	typePolicy      = "AWS::IoT::Policy"
+	typeThing       = "AWS::IoT::Thing"
+)
+
+const (
+	maxPolicies        = 10 // attached to one certificate
+	maxAttributes      = 3  // of a thing without a type
+	maxTypedAttributes = 50 // of a thing with one
+)
+
+// Template is a provisioning template that Parse accepted. It never changes,
+// so that many connections may render it at once. The zero value renders
+// nothing but an error.
+type Template struct {
+	parameters    []parameter
+	mappings      map[string]map[string]map[string]string
+	status        *node
+	override      *node  // of the status; nil for none
+	thing         *thing // nil for none
+	policies      []grant
+	configuration []attribute
+}
+
+type parameter struct {
+	at       *place
+	name     string
+	fallback *string // nil for none
+}
+
+// thing holds the properties of a thing; nil nodes are absent.
+type thing struct {
+	name, kind, billing, groups *node
+	attributes                  []attribute
+	override                    *override // nil for none
+}
+
+// override holds the OverrideSettings of a thing; nil nodes are absent.
+type override struct{ attributes, kind, groups *node }
+
+type attribute struct {
+	name  string
+	value *node
+}
+
+// grant is a policy: by name or by document, the other is nil.
+type grant struct{ name, document *node }
+
+func (t *Template) parameter(name string) (parameter, bool) {
+	i := slices.IndexFunc(t.parameters, func(p parameter) bool { return p.name == name })
+	if i < 0 {
+		return parameter{}, false
+	}
+	return t.parameters[i], true
+}
