@@ -30,7 +30,7 @@ func admitted(tb testing.TB) (*Hook, *mqtt.Client) {
 		tb.Fatal(err)
 	}
 	s := &Session{hook: h, client: cl, transport: ours, unlock: func() {}}
-	s.bound.Store(policy.Bind([]*policy.Document{d}, "us-east-1", "123456789012", policy.Variables{ClientID: "sensor"}))
+	s.bound.Store(policy.NewRealm("us-east-1", "123456789012").Bind([]*policy.Document{d}, policy.Variables{ClientID: "sensor"}))
 	cl.Net.Conn = &attached{Conn: ours, session: s}
 	return h, cl
 }

@@ -92,14 +92,14 @@ func (h *Hook) candidate(ctx context.Context, cl *mqtt.Client) (*admission.Candi
 func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate) (admission.Decision, bool) {
 	transport := cl.Net.Conn
 	s := &Session{hook: h, client: cl, candidate: c, transport: transport, unlock: func() {}}
+	w := cl.Properties.Will
+	s.asked.Persistent = !s.transient()
+	if w.Flag != 0 {
+		s.asked.WillTopic = w.TopicName
+	}
 	cl.Net.Conn = &attached{Conn: transport, session: s} // before anyone else may close it
 	if conn, ok := transport.(Connection); ok {
 		conn.Attach(s)
-	}
-	s.asked = policy.ConnectAttributes{Persistent: !s.transient()}
-	w := cl.Properties.Will
-	if w.Flag != 0 {
-		s.asked.WillTopic = w.TopicName
 	}
 	g, err := s.refresh(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 			Detail: fmt.Sprintf("the will's topic %.128q has a wildcard", w.TopicName)}, false
 	}
 	if w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
-		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: "the will: " + g.publishDenial(w.TopicName)}, false
+		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.willDenial(w.TopicName, w.Retain)}, false
 	}
 	unlock, err := h.ids.lock(ctx, cl.ID)
 	if err != nil {

@@ -1,8 +1,14 @@
 package hooks
 
 import (
+	"fmt"
+	"net"
+	"strings"
 	"sync"
+	"time"
 
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/policy"
 )
 
@@ -14,10 +20,15 @@ const maxPolicies = 10_000
 type Policies struct {
 	mu       sync.Mutex
 	compiled map[string]*policy.Document
+	realms   map[realmKey]*policy.Realm // one an account
 }
 
+type realmKey struct{ region, account string }
+
 // NewPolicies makes an empty cache.
-func NewPolicies() *Policies { return &Policies{compiled: map[string]*policy.Document{}} }
+func NewPolicies() *Policies {
+	return &Policies{compiled: map[string]*policy.Document{}, realms: map[realmKey]*policy.Realm{}}
+}
 
 func (p *Policies) compile(text string) (*policy.Document, error) {
 	p.mu.Lock()
@@ -34,4 +45,105 @@ func (p *Policies) compile(text string) (*policy.Document, error) {
 	}
 	p.compiled[text] = d
 	return d, nil
+}
+
+// realm returns the one that all sessions of an account share.
+func (p *Policies) realm(region, account string) *policy.Realm {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := realmKey{region, account}
+	r, ok := p.realms[key]
+	if !ok {
+		r = policy.NewRealm(region, account)
+		p.realms[key] = r
+	}
+	return r
+}
+
+// grounds are what a session is judged by, as they were just read. A session
+// keeps only what it is bound to, so as to stay small; a refusal is explained
+// while the grounds are at hand.
+type grounds struct {
+	realm     *policy.Realm
+	names     []muster.PrincipalPolicy // of the documents
+	documents []*policy.Document
+	variables policy.Variables
+}
+
+// grounds compiles the policies of a principal, and gathers the variables of
+// the session.
+func (h *Hook) grounds(p muster.Principal, c *admission.Candidate, clientID string, asked policy.ConnectAttributes) (grounds, error) {
+	g := grounds{realm: h.policies.realm(h.region, c.Account), names: p.Policies}
+	for _, text := range p.Policies {
+		d, err := h.policies.compile(text.Document)
+		if err != nil {
+			return g, fmt.Errorf("policy %s version %s: %w", text.Name, text.Version, err)
+		}
+		g.documents = append(g.documents, d)
+	}
+	ip, _, err := net.SplitHostPort(c.Remote)
+	if err != nil {
+		ip = c.Remote
+	}
+	g.variables = policy.Variables{
+		ClientID: clientID, CertificateID: c.ID, SourceIP: ip, DomainName: c.SNI, Thing: p.Thing,
+		Certificate: c.Leaf, Connect: asked, Now: time.Now,
+	}
+	return g, nil
+}
+
+func (g *grounds) bind() *policy.Bound { return g.realm.Bind(g.documents, g.variables) }
+
+// maxDenial bounds the text of a denial, in bytes: the names in it are the
+// device's and the operator's.
+const maxDenial = 640
+
+// denial says which statement denies an action, or which came nearest to
+// allowing it.
+func (g *grounds) denial(a policy.Action, name string) string {
+	preposition := "on"
+	if a == policy.Connect {
+		preposition = "as client"
+	}
+	question := fmt.Sprintf("%s %s %.128q", a, preposition, name)
+	e := g.realm.Explain(g.documents, g.variables, a, name)
+	text := "no policy of the certificate allows " + question
+	nearest := e.Nearest(policy.Allowed)
+	switch d := e.Decided(); {
+	case d != nil:
+		text = g.source(d) + " denies " + question
+		if d.Cause != "" {
+			text += " (" + d.Cause + ")"
+		}
+	case len(g.documents) == 0:
+		text += ": none is attached to it, nor to a group of its things"
+	case nearest != nil:
+		text += "; nearest is " + g.source(&nearest[0]) + ": " + nearest[0].Cause
+		if more := len(nearest) - 1; more > 0 {
+			text += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	if len(text) > maxDenial {
+		text = strings.ToValidUTF8(text[:maxDenial-len("…")], "") + "…"
+	}
+	return text
+}
+
+// willDenial says why a will is not allowed.
+func (g *grounds) willDenial(topic string, retain bool) string {
+	const will = "the will: "
+	if strings.HasPrefix(topic, "$") {
+		return will + "topics that begin with $ are for the server alone to publish"
+	}
+	e := g.realm.Explain(g.documents, g.variables, policy.Publish, topic)
+	if e.Verdict == policy.Allowed && retain {
+		return will + g.denial(policy.RetainPublish, topic)
+	}
+	return will + g.denial(policy.Publish, topic)
+}
+
+// source names a statement: policy device version 1, Statement[0].
+func (g *grounds) source(o *policy.Opinion) string {
+	p := g.names[o.Document]
+	return fmt.Sprintf("policy %s version %s, %s", p.Name, p.Version, o.Source)
 }

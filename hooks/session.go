@@ -3,7 +3,6 @@ package hooks
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -26,7 +25,7 @@ type Session struct {
 	client    *mqtt.Client
 	candidate *admission.Candidate
 	transport net.Conn
-	asked     policy.ConnectAttributes     // by its CONNECT
+	asked     policy.ConnectAttributes     // set before anyone else knows the session
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
 
 	kicked      atomic.Pointer[admission.Decision] // why it has to go; it may do nothing more meanwhile

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -26,100 +27,120 @@ func (v Verdict) String() string {
 	return "implicit deny"
 }
 
+// Realm is where the resources of sessions are: a region and an account. It is
+// immutable, and its sessions share it.
+type Realm struct {
+	prefixes [kindEnd]string // of the ARN, up to the name: "arn:…:topic/"
+}
+
+// NewRealm makes the realm of an account (12 digits) in a region.
+func NewRealm(region, account string) *Realm {
+	r := new(Realm)
+	for k := range kindEnd {
+		r.prefixes[k] = muster.ARN(region, account, k.String()+"/")
+	}
+	return r
+}
+
+func (r *Realm) scope(v *Variables) scope {
+	return scope{Variables: v, topics: r.prefixes[topic]}
+}
+
 // Bound is what one session may do: documents with the session's variables put
 // in. It is immutable and safe for concurrent use. A nil or zero Bound denies
 // everything.
 type Bound struct {
-	prefixes [kindEnd]string // of the ARN, up to the name: "arn:…:topic/"
-	rules    []rule          // every Deny before every Allow
-	inert    []inertRule
+	realm *Realm
+	rules []rule // every Deny before every Allow
+	now   func() time.Time
 }
 
 // rule is a statement in one session.
 type rule struct {
-	origin
-	globs []glob // shared with the document where no variable is
-}
-
-// origin says where a rule comes from.
-type origin struct {
-	statement       *statement
-	document, index int
-}
-
-// inertRule is a statement that cannot decide, or not for all its resources.
-type inertRule struct {
-	origin
-	missing string // the variable that has no value; "" if the cause is a Condition
+	statement *statement
+	globs     []glob    // shared with the document where no variable is
+	schedule  *schedule // conditions on the time; nil if there are none
+	actions   actionSet
 }
 
 // Bind joins the documents that reach a principal with the variables of one
-// session, which has its resources in this region and account (12 digits). The
-// documents are shared, not copied, and only patterns with variables take
-// memory. A nil document stands for one that could not be read; it might have
-// denied, so everything is denied.
-func Bind(docs []*Document, region, account string, v Variables) *Bound {
+// session. The documents are shared, not copied: of a session only patterns
+// with variables, and conditions on the time, take memory. A nil document
+// stands for one that could not be read; it might have denied, so everything is
+// denied.
+func (r *Realm) Bind(docs []*Document, v Variables) *Bound {
 	if slices.Contains(docs, nil) {
 		return new(Bound)
 	}
-	b := new(Bound)
-	for k := range kindEnd {
-		b.prefixes[k] = muster.ARN(region, account, k.String()+"/")
-	}
+	b := &Bound{realm: r, now: v.Now}
 	statements := 0
 	for _, d := range docs {
 		statements += len(d.statements)
 	}
-	b.rules = make([]rule, 0, statements)
+	rules := make([]rule, 0, statements)
+	in := r.scope(&v)
 	for _, effect := range []Verdict{ExplicitDeny, Allowed} {
-		for i, d := range docs {
+		for _, d := range docs {
 			for j := range d.statements {
-				if s := &d.statements[j]; s.effect == effect && s.actions != 0 {
-					b.add(origin{s, i, j}, &v)
+				if s := &d.statements[j]; s.effect == effect {
+					if rule, ok := s.bind(in); ok {
+						rules = append(rules, rule)
+					}
 				}
 			}
 		}
 	}
+	if len(rules) < cap(rules) {
+		rules = slices.Clone(rules) // it lives as long as the session
+	}
+	b.rules = rules
 	return b
 }
 
-// add appends the rule that a statement makes in this session, if it makes one.
-func (b *Bound) add(o origin, v *Variables) {
-	s := o.statement
-	grants := s.effect == Allowed
-	if grants && len(s.conditions) > 0 {
-		b.inert = append(b.inert, inertRule{origin: o})
-		return
+// bind makes the rule that a statement is in a session, if it is one there.
+func (s *statement) bind(in scope) (rule, bool) {
+	r := rule{statement: s, actions: s.actionsIn(in)}
+	if r.actions == 0 {
+		return r, false
 	}
-	globs := s.globs
-	if globs == nil {
-		var missing string
-		globs, missing = s.bind(v)
-		if missing != "" {
-			b.inert = append(b.inert, inertRule{o, missing})
-			if s.negated && grants {
-				return // the complement of what is unknown is unknown
-			}
-		}
+	globs, missing := s.bindResources(&in)
+	if missing != nil && s.negated && s.effect == Allowed {
+		return r, false // the complement of what is unknown is unknown
 	}
-	if len(globs) > 0 || s.negated {
-		b.rules = append(b.rules, rule{o, globs})
-	}
+	r.globs, r.schedule = globs, s.schedule(&in)
+	return r, len(globs) > 0 || s.negated
 }
 
-// bind compiles the resources, without those that match nothing for want of a
-// value; missing is the variable of the last of them.
-func (s *statement) bind(v *Variables) (globs []glob, missing string) {
-	// A star in the exceptions of a Deny would deny less.
-	widen := s.effect == ExplicitDeny && !s.negated
+// actionsIn returns the actions for which the conditions hold: only iot:Connect
+// has what a CONNECT asks for.
+func (s *statement) actionsIn(in scope) (held actionSet) {
+	const connect = actionSet(1 << Connect)
+	if len(s.conditions) == 0 {
+		return s.actions
+	}
+	for _, class := range []actionSet{s.actions & connect, s.actions &^ connect} {
+		in.connecting = class == connect
+		if class != 0 && s.conditionsHold(&in) {
+			held |= class
+		}
+	}
+	return held
+}
+
+// bindResources compiles the resources, without those that match nothing for
+// want of a value; missing is the variable of the last of them.
+func (s *statement) bindResources(in *scope) (globs []glob, missing *key) {
+	if s.globs != nil {
+		return s.globs, nil
+	}
 	globs = make([]glob, 0, len(s.resources))
 	for _, p := range s.resources {
-		g, variable := p.bind(v, widen)
-		if variable != "" {
+		text, variable := p.bind(in)
+		if variable != nil {
 			missing = variable
 			continue
 		}
-		globs = append(globs, g)
+		globs = append(globs, newGlob(text))
 	}
 	return globs, missing
 }
@@ -128,24 +149,15 @@ func (s *statement) bind(v *Variables) (globs []glob, missing string) {
 // client ID, topic or topic filter, as the action says. It neither locks nor
 // allocates.
 func (b *Bound) Evaluate(a Action, name string) Verdict {
-	if r := b.decide(a, name); r != nil {
-		return r.statement.effect
-	}
-	return ImplicitDeny
-}
-
-// decide returns the rule that decides, nil if none does.
-func (b *Bound) decide(a Action, name string) *rule {
 	if b == nil || !a.valid() {
-		return nil
+		return ImplicitDeny
 	}
-	prefix := b.prefixes[a.kind()]
 	for i := range b.rules {
-		if r := &b.rules[i]; r.statement.actions.has(a) && r.matches(prefix, name) {
-			return r
+		if r := &b.rules[i]; r.actions.has(a) && r.matches(b.realm.prefixes[a.kind()], name) && r.schedule.applies(r.statement.effect, b.now) {
+			return r.statement.effect
 		}
 	}
-	return nil
+	return ImplicitDeny
 }
 
 func (r *rule) matches(prefix, name string) bool {

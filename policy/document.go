@@ -157,7 +157,7 @@ func shared(patterns []pattern) []glob {
 		if !p.fixed() {
 			return nil
 		}
-		globs[i], _ = p.bind(nil, false)
+		globs[i] = newGlob(p.parts[0].text)
 	}
 	return globs
 }
@@ -214,7 +214,7 @@ func (s *statement) setResources(m member) error {
 	}
 	s.resources = make([]pattern, len(list))
 	for i, text := range list {
-		if s.resources[i], err = parsePattern(text); err != nil {
+		if s.resources[i], err = parseResource(text); err != nil {
 			return fault(fmt.Sprintf("%s[%d]", m.name, i), "%q: %w", text, err)
 		}
 	}

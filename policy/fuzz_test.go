@@ -24,15 +24,10 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		b := policy.Bind([]*policy.Document{d}, region, account, policy.Variables{
-			ClientID: name,
-			Thing:    &muster.Thing{Name: name},
-			Subject:  map[string][]string{"CommonName": {name}},
-		})
+		docs, v := []*policy.Document{d}, policy.Variables{ClientID: name, SourceIP: name, Thing: &muster.Thing{Name: name}}
+		b := realm.Bind(docs, v)
 		for a := policy.Connect; a <= policy.Receive; a++ {
-			if got, e := b.Evaluate(a, name), b.Explain(a, name); got != e.Verdict {
-				t.Fatalf("%v %q: Evaluate says %v, Explain %+v", a, name, got, e)
-			}
+			explained(t, docs, v, a, name, b.Evaluate(a, name))
 		}
 		if !strings.Contains(string(text), "Allow") && !strings.Contains(string(text), `\u`) &&
 			b.Evaluate(policy.Publish, name) == policy.Allowed {

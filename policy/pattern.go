@@ -3,11 +3,10 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
-// pattern is a Resource as it is written, cut at its variables.
+// pattern is a Resource, or a value of a Condition, cut at its variables.
 type pattern struct {
 	parts []part
 }
@@ -16,16 +15,11 @@ type pattern struct {
 // pattern has none.
 type part struct {
 	text     string
-	variable string
+	variable *key
 }
 
-// variableName admits any variable of AWS, also those that have no value here:
-// iot:ClientId, aws:PrincipalTag/x, iot:Connection.Thing.Attributes[x].
-var variableName = regexp.MustCompile(`^[A-Za-z0-9.-]+:[A-Za-z0-9._/-]+(\[[A-Za-z0-9_.,@/:#-]+\])?$`)
-
-// parsePattern compiles a Resource. "+" and "#" are literals, and so is a "$"
-// that no brace follows, as in $aws/events.
-func parsePattern(s string) (pattern, error) {
+// parseResource compiles a Resource.
+func parseResource(s string) (pattern, error) {
 	if s != "*" && !strings.HasPrefix(s, "arn:") {
 		return pattern{}, errors.New("no ARN; write * or arn:aws:iot:REGION:ACCOUNT:KIND/NAME with KIND client, topic or topicfilter")
 	}
@@ -34,6 +28,12 @@ func parsePattern(s string) (pattern, error) {
 	if !strings.Contains(s, "*") && strings.Count(s, ":") < 5 {
 		return pattern{}, errors.New("it ends before the resource; write arn:aws:iot:REGION:ACCOUNT:KIND/NAME")
 	}
+	return parsePattern(s, true)
+}
+
+// parsePattern compiles a text. "+" and "#" are literals, and so is a "$" that
+// no brace follows, as in $aws/events; without wildcards, "*" and "?" are too.
+func parsePattern(s string, wildcards bool) (pattern, error) {
 	var p pattern
 	var text strings.Builder
 	for s != "" {
@@ -44,12 +44,13 @@ func parsePattern(s string) (pattern, error) {
 		case name == "*" || name == "?" || name == "$":
 			text.WriteString(name)
 		case name != "":
-			p.parts = append(p.parts, part{text.String(), name})
+			variable := parseKey(name)
+			p.parts = append(p.parts, part{text.String(), &variable})
 			text.Reset()
-		case s[0] == '*':
+		case wildcards && s[0] == '*':
 			text.WriteString(anyString)
 			rest = s[1:]
-		case s[0] == '?':
+		case wildcards && s[0] == '?':
 			text.WriteString(anyChar)
 			rest = s[1:]
 		default:
@@ -73,7 +74,7 @@ func cutVariable(s string) (name, rest string, err error) {
 	if !ok {
 		return "", "", errors.New("it has a ${ that no } closes; write ${$} for a literal $")
 	}
-	if name != "*" && name != "?" && name != "$" && !variableName.MatchString(name) {
+	if name != "*" && name != "?" && name != "$" && !keyName.MatchString(name) {
 		return "", "", fmt.Errorf("it has ${%s}, which is no variable; write one such as ${iot:ClientId}, or ${$} for a literal $", name)
 	}
 	return name, rest, nil
@@ -83,27 +84,34 @@ func cutVariable(s string) (name, rest string, err error) {
 func (p pattern) fixed() bool { return len(p.parts) == 1 }
 
 // bind puts the values in. If a variable has none, it returns that variable,
-// and the pattern matches nothing; but with widen, a variable that AWS would
-// have filled becomes a star.
-func (p pattern) bind(v *Variables, widen bool) (g glob, missing string) {
+// and there is no text.
+func (p pattern) bind(s *scope) (text string, missing *key) {
 	if p.fixed() {
-		return newGlob(p.parts[0].text), ""
+		return p.parts[0].text, nil
 	}
-	var text strings.Builder
+	var b strings.Builder
 	for _, part := range p.parts {
-		text.WriteString(part.text)
-		if part.variable == "" {
+		b.WriteString(part.text)
+		if part.variable == nil {
 			continue
 		}
-		value, ok := v.value(part.variable)
-		switch {
-		case ok:
-			text.WriteString(value)
-		case widen && notSupplied(part.variable):
-			text.WriteString(anyString)
-		default:
-			return glob{}, part.variable
+		value, ok := s.value(part.variable)
+		if !ok {
+			return "", part.variable
+		}
+		b.WriteString(value)
+	}
+	return b.String(), nil
+}
+
+// String returns the pattern as it could have been written.
+func (p pattern) String() string {
+	var b strings.Builder
+	for _, part := range p.parts {
+		b.WriteString(strings.NewReplacer(anyString, "*", anyChar, "?").Replace(part.text))
+		if part.variable != nil {
+			b.WriteString("${" + part.variable.text + "}")
 		}
 	}
-	return newGlob(text.String()), ""
+	return b.String()
 }

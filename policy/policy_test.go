@@ -1,20 +1,11 @@
 package policy_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"errors"
 	"fmt"
-	"math/big"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/policy"
@@ -25,7 +16,7 @@ func TestParseSingleStatement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := policy.Bind([]*policy.Document{d}, region, account, policy.Variables{})
+	b := realm.Bind([]*policy.Document{d}, policy.Variables{})
 	if got := b.Evaluate(policy.Connect, "x"); got != policy.Allowed {
 		t.Errorf("got %v", got)
 	}
@@ -72,19 +63,16 @@ func TestZeroDenies(t *testing.T) {
 	tests := map[string]*policy.Bound{
 		"nil":            none,
 		"zero":           new(policy.Bound),
-		"no documents":   policy.Bind(nil, region, account, policy.Variables{}),
-		"zero document":  policy.Bind([]*policy.Document{{}}, region, account, policy.Variables{}),
-		"a nil document": policy.Bind([]*policy.Document{all, nil}, region, account, policy.Variables{}),
+		"no documents":   realm.Bind(nil, policy.Variables{}),
+		"zero document":  realm.Bind([]*policy.Document{{}}, policy.Variables{}),
+		"a nil document": realm.Bind([]*policy.Document{all, nil}, policy.Variables{}),
 	}
 	for name, b := range tests {
 		if got := b.Evaluate(policy.Connect, "x"); got != policy.ImplicitDeny {
 			t.Errorf("%s: got %v", name, got)
 		}
-		if e := b.Explain(policy.Connect, "x"); e.Verdict != policy.ImplicitDeny || e.Decided != nil {
-			t.Errorf("%s: explained as %+v", name, e)
-		}
 	}
-	b := policy.Bind([]*policy.Document{all}, region, account, policy.Variables{})
+	b := realm.Bind([]*policy.Document{all}, policy.Variables{})
 	for _, a := range []policy.Action{0, policy.Receive + 1, 7, 8, 255} {
 		if got := b.Evaluate(a, "x"); got != policy.ImplicitDeny {
 			t.Errorf("%v: got %v", a, got)
@@ -104,91 +92,11 @@ func TestLongValues(t *testing.T) {
 		{strings.Repeat("é", 1024), policy.Allowed},
 		{strings.Repeat("é", 1025), policy.ImplicitDeny},
 	} {
-		b := policy.Bind([]*policy.Document{d}, region, account, policy.Variables{ClientID: test.id})
+		b := realm.Bind([]*policy.Document{d}, policy.Variables{ClientID: test.id})
 		if got := b.Evaluate(policy.Connect, test.id); got != test.want {
 			t.Errorf("%d bytes: got %v, want %v", len(test.id), got, test.want)
 		}
 	}
-}
-
-func TestExplain(t *testing.T) {
-	docs := []*policy.Document{
-		parse(t, `{"Sid":"open","Effect":"Allow","Action":"iot:Publish","Resource":"*"}`),
-		parse(t, `{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:*:*:client/${iot:Connection.Thing.ThingName}"},
-			{"Sid":"when","Effect":"Allow","Action":"iot:Connect","Resource":"*","Condition":{"Bool":{"iot:Connection.Thing.IsAttached":"true"}}},
-			{"Sid":"no","Effect":"Deny","Action":"iot:Publish","Resource":"arn:aws:iot:*:*:topic/secret"}`),
-	}
-	b := policy.Bind(docs, region, account, policy.Variables{ClientID: "c"})
-	tests := []struct {
-		action policy.Action
-		name   string
-		want   policy.Explanation
-	}{
-		{policy.Publish, "a", policy.Explanation{Verdict: policy.Allowed, Decided: &policy.Source{Document: 0, Statement: 0, Sid: "open"}}},
-		{policy.Publish, "secret", policy.Explanation{Verdict: policy.ExplicitDeny, Decided: &policy.Source{Document: 1, Statement: 2, Sid: "no"}}},
-		{policy.Subscribe, "a", policy.Explanation{}},
-		{policy.Connect, "c", policy.Explanation{Inert: []policy.Inert{
-			{Source: policy.Source{Document: 1, Statement: 0}, Cause: "${iot:Connection.Thing.ThingName} has no value in this session"},
-			{Source: policy.Source{Document: 1, Statement: 1, Sid: "when"}, Cause: "it has a Condition, and conditions are not evaluated yet"},
-		}}},
-	}
-	for _, test := range tests {
-		if got := b.Explain(test.action, test.name); !reflect.DeepEqual(got, test.want) {
-			t.Errorf("%v %s: got %+v, want %+v", test.action, test.name, got, test.want)
-		}
-	}
-}
-
-func TestSubjectVariables(t *testing.T) {
-	types := map[string]int{
-		"CommonName": 3, "Surname": 4, "SerialNumber": 5, "Country": 6, "State": 8, "Organization": 10,
-		"OrganizationalUnit": 11, "Title": 12, "GivenName": 42, "Initials": 43, "GenerationQualifier": 44,
-		"DistinguishedNameQualifier": 46, "Pseudonym": 65,
-	}
-	attribute := func(last int, value string) pkix.AttributeTypeAndValue {
-		return pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, last}, Value: value}
-	}
-	names := []pkix.AttributeTypeAndValue{
-		attribute(7, "Berlin"), // locality: AWS has no variable for it
-		{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: "a@example.com"},
-	}
-	want := map[string][]string{}
-	for name, last := range types {
-		for i := range 6 { // one more than counts
-			value := fmt.Sprintf("%s %d", name, i)
-			names = append(names, attribute(last, value))
-			if i < 5 {
-				want[name] = append(want[name], value)
-			}
-		}
-	}
-	got := policy.SubjectVariables(certificate(t, names))
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-// certificate returns a certificate of this subject that was encoded and parsed.
-func certificate(t *testing.T, names []pkix.AttributeTypeAndValue) *x509.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{ExtraNames: names},
-		NotAfter:     time.Unix(1<<31, 0),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }
 
 // One Document serves many sessions at once, and one Bound many goroutines: the
@@ -200,7 +108,7 @@ func TestConcurrentUse(t *testing.T) {
 	for i := range 8 {
 		group.Go(func() {
 			id := fmt.Sprintf("c%d", i)
-			b := policy.Bind([]*policy.Document{d}, region, account, policy.Variables{ClientID: id})
+			b := realm.Bind([]*policy.Document{d}, policy.Variables{ClientID: id})
 			for range 100 {
 				if got := b.Evaluate(policy.Publish, "d/"+id+"/up"); got != policy.Allowed {
 					t.Errorf("%s: got %v", id, got)
@@ -229,7 +137,7 @@ const tenStatements = `
 func bindTen(t testing.TB) *policy.Bound {
 	t.Helper()
 	docs := []*policy.Document{parse(t, tenStatements)}
-	return policy.Bind(docs, region, account, policy.Variables{ClientID: "sensor-1"})
+	return realm.Bind(docs, policy.Variables{ClientID: "sensor-1"})
 }
 
 func TestEvaluateDoesNotAllocate(t *testing.T) {
@@ -260,6 +168,6 @@ func BenchmarkBind(b *testing.B) {
 	docs := []*policy.Document{parse(b, tenStatements)}
 	b.ReportAllocs()
 	for b.Loop() {
-		policy.Bind(docs, region, account, policy.Variables{ClientID: "sensor-1"})
+		realm.Bind(docs, policy.Variables{ClientID: "sensor-1"})
 	}
 }

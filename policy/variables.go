@@ -4,41 +4,59 @@ import (
 	"crypto/x509"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/muster-mqtt/muster"
 )
 
-// Limits of AWS on the values of variables.
+// Limits of AWS on the values that are put into a pattern.
 const (
-	maxValueLength    = 1024 // characters
-	maxSubjectValues  = 5    // of one attribute of a certificate
-	unsubstitutable   = "*$+?#"
-	subjectVariables  = "iot:Certificate.Subject."
-	thingVariables    = "iot:Connection.Thing."
-	certificatePrefix = "iot:Certificate."
+	maxValueLength  = 1024 // characters
+	unsubstitutable = "*$+?#"
 )
 
-// Variables are what is known of one session. A value that is empty, longer
-// than 1,024 characters, not UTF-8, or holds one of "* $ + ? #" is not put into
-// a pattern: the variable then has no value. So a device cannot widen a pattern
-// by its choice of a name.
+// Variables are what is known of one session: the values of variables, and what
+// conditions look at. A value that is empty, longer than 1,024 characters, not
+// UTF-8, or holds one of "* $ + ? #" is not put into a pattern: the variable
+// then has no value. So a device cannot widen a pattern by its choice of a name.
+// Nothing of it is kept when a session is bound but Now.
 type Variables struct {
-	ClientID      string // ${iot:ClientId}
-	CertificateID string // ${iot:CertificateId}, 64 hex digits
-	SourceIP      string // ${aws:SourceIp}, without port
-	// Thing fills ${iot:Connection.Thing.…}. It is nil unless the certificate
-	// is attached to it and its name is the client ID (muster.Principal looks
-	// it up so); then IsAttached is "false" and the others have no value.
+	ClientID      string // iot:ClientId
+	CertificateID string // iot:CertificateId, 64 hex digits
+	SourceIP      string // aws:SourceIp, without port
+	DomainName    string // iot:DomainName: the server name of the TLS handshake; "" if none was sent
+	// Thing fills iot:Connection.Thing.…. It is nil unless the certificate is
+	// attached to it and its name is the client ID (muster.Principal looks it
+	// up so); then IsAttached is "false" and the others have no value.
 	Thing *muster.Thing
-	// Subject fills ${iot:Certificate.Subject.…}; see [SubjectVariables].
-	Subject map[string][]string
+	// Certificate fills iot:Certificate.…; nil if it is not known.
+	Certificate *x509.Certificate
+	Connect     ConnectAttributes
+	// Now is the clock of aws:CurrentTime and aws:EpochTime. It is asked by
+	// each Evaluate that comes to a condition on the time, which cannot be
+	// decided if it is nil.
+	Now func() time.Time
+}
+
+// ConnectAttributes are what a CONNECT asks for beyond a plain session. Only
+// iot:Connect has them.
+type ConnectAttributes struct {
+	Persistent bool   // PersistentConnect: the session is to outlive its connection
+	WillTopic  string // LastWill, and iot:LastWillTopic; "" if there is no will
+}
+
+// scope is a session as it is seen by one question of its statements.
+type scope struct {
+	*Variables
+	topics     string // the ARN of a topic, up to its name
+	connecting bool   // the question is iot:Connect
 }
 
 // value returns the value of a variable, if it has one that may be put into a
 // pattern.
-func (v *Variables) value(name string) (string, bool) {
-	value := v.lookup(name)
+func (s *scope) value(k *key) (string, bool) {
+	value := s.lookup(k)
 	ok := value != "" &&
 		!strings.ContainsAny(value, unsubstitutable) &&
 		utf8.ValidString(value) && // for the sake of glob, whose wildcards are invalid bytes
@@ -46,116 +64,77 @@ func (v *Variables) value(name string) (string, bool) {
 	return value, ok
 }
 
-func (v *Variables) lookup(name string) string {
-	switch name {
-	case "iot:ClientId":
-		return v.ClientID
-	case "iot:CertificateId":
-		return v.CertificateID
-	case "aws:SourceIp":
-		return v.SourceIP
-	}
-	if field, ok := strings.CutPrefix(name, thingVariables); ok {
-		return v.thing(field)
-	}
-	if attribute, ok := strings.CutPrefix(name, subjectVariables); ok {
-		return v.subject(attribute)
-	}
-	return ""
-}
-
-func (v *Variables) thing(field string) string {
-	if field == "IsAttached" {
-		return strconv.FormatBool(v.Thing != nil)
-	}
-	if v.Thing == nil {
+// lookup returns a value of which there is one, or the one of several that the
+// key asks for; "" if there is none.
+func (s *scope) lookup(k *key) string {
+	switch k.kind {
+	case clientID:
+		return s.ClientID
+	case certificateID:
+		return s.CertificateID
+	case sourceIP:
+		return s.SourceIP
+	case domainName:
+		return strings.ToLower(s.DomainName)
+	case secureTransport:
+		return "true" // nothing else is served
+	case lastWillTopic:
+		if s.connecting && s.Connect.WillTopic != "" {
+			return s.topics + s.Connect.WillTopic
+		}
 		return ""
-	}
-	switch field {
-	case "ThingName":
-		return v.Thing.Name
-	case "ThingTypeName":
-		return v.Thing.Type
-	}
-	if key, ok := strings.CutPrefix(field, "Attributes["); ok {
-		return v.Thing.Attributes[strings.TrimSuffix(key, "]")]
-	}
-	return ""
-}
-
-// subject takes CommonName for the first value and CommonName.1 for the second.
-func (v *Variables) subject(attribute string) string {
-	attribute, suffix, _ := strings.Cut(attribute, ".")
-	n := 0
-	if suffix != "" {
-		var err error
-		if n, err = strconv.Atoi(suffix); err != nil {
+	case thingIsAttached:
+		return strconv.FormatBool(s.Thing != nil)
+	case thingName, thingType, thingAttribute:
+		return s.thing(k)
+	case serialNumber:
+		if s.Certificate == nil || s.Certificate.SerialNumber == nil {
 			return ""
 		}
+		return s.Certificate.SerialNumber.String() // decimal, as in AWS
 	}
-	values := v.Subject[attribute]
-	if n < 0 || n >= min(len(values), maxSubjectValues) {
+	values := certificateValues(s.Certificate, k.kind, k.which)
+	if k.list || k.n >= len(values) {
 		return ""
 	}
-	return values[n]
+	return values[k.n]
 }
 
-// notSupplied reports whether AWS would fill a variable from the certificate
-// that this package leaves without a value.
-func notSupplied(name string) bool {
-	return strings.HasPrefix(name, certificatePrefix) && !strings.HasPrefix(name, subjectVariables)
+func (s *scope) thing(k *key) string {
+	switch {
+	case s.Thing == nil:
+		return ""
+	case k.kind == thingName:
+		return s.Thing.Name
+	case k.kind == thingType:
+		return s.Thing.Type
+	}
+	return s.Thing.Attributes[k.field]
 }
 
-// SubjectVariables returns the attributes of the certificate's subject by the
-// names of AWS, such as "CommonName", each with up to five values in the order
-// of the certificate.
-func SubjectVariables(cert *x509.Certificate) map[string][]string {
-	values := make(map[string][]string)
-	for _, attribute := range cert.Subject.Names {
-		name := subjectName(attribute.Type)
-		if name == "" || len(values[name]) == maxSubjectValues {
-			continue
+// values returns everything that a condition on the key looks at. A value that
+// is empty counts as absent.
+func (s *scope) values(k *key) (values []string) {
+	switch {
+	case k.kind == connectAttributes && s.connecting:
+		if s.Connect.Persistent {
+			values = append(values, "PersistentConnect")
 		}
-		// Anything but a string has no value here, but keeps its place.
-		text, _ := attribute.Value.(string)
-		values[name] = append(values[name], text)
+		if s.Connect.WillTopic != "" {
+			values = append(values, "LastWill")
+		}
+	case k.kind == availableKeys:
+		return presentKeys(s.Certificate)
+	case k.list:
+		for _, value := range certificateValues(s.Certificate, k.kind, k.which) {
+			if value != "" {
+				values = append(values, value)
+			}
+		}
+	default:
+		if value := s.lookup(k); value != "" {
+			return []string{value}
+		}
 	}
 	return values
-}
-
-// subjectName returns the name that AWS gives to an attribute type of X.520,
-// "" for those that it does not offer, such as the locality.
-func subjectName(oid []int) string {
-	if len(oid) != 4 || oid[0] != 2 || oid[1] != 5 || oid[2] != 4 {
-		return ""
-	}
-	switch oid[3] {
-	case 3:
-		return "CommonName"
-	case 4:
-		return "Surname"
-	case 5:
-		return "SerialNumber"
-	case 6:
-		return "Country"
-	case 8:
-		return "State"
-	case 10:
-		return "Organization"
-	case 11:
-		return "OrganizationalUnit"
-	case 12:
-		return "Title"
-	case 42:
-		return "GivenName"
-	case 43:
-		return "Initials"
-	case 44:
-		return "GenerationQualifier"
-	case 46:
-		return "DistinguishedNameQualifier"
-	case 65:
-		return "Pseudonym"
-	}
-	return ""
 }

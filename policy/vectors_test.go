@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/policy"
@@ -21,15 +22,20 @@ const (
 	account = "123456789012"
 )
 
+var realm = policy.NewRealm(region, account)
+
 // block is what the lines of a table have said so far since its last ===.
 type block struct {
-	name       string
-	statements [][]string // of each document
-	variables  policy.Variables
+	name        string
+	statements  [][]string // of each document
+	variables   policy.Variables
+	certificate certificate
 }
 
+var tables = []string{"verdicts.txt", "variables.txt", "conditions.txt"}
+
 func TestVerdicts(t *testing.T) {
-	for _, file := range []string{"verdicts.txt", "variables.txt"} {
+	for _, file := range tables {
 		t.Run(file, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(vectors, file))
 			if err != nil {
@@ -80,33 +86,39 @@ func (b *block) set(word, rest string) error {
 		v.ClientID = unquote(rest)
 	case "certificate":
 		v.CertificateID = rest
+	case "domain":
+		v.DomainName = rest
+	case "persistent":
+		v.Connect.Persistent = true
+	case "will":
+		v.Connect.WillTopic = rest
+	case "now":
+		now, err := time.Parse(time.RFC3339, rest)
+		v.Now = func() time.Time { return now }
+		return err
 	case "ip":
 		v.SourceIP = rest
 	case "thing":
 		v.Thing = &muster.Thing{Name: name, Type: value, Attributes: map[string]string{}}
 	case "attribute":
 		v.Thing.Attributes[name] = value
-	case "subject":
-		if v.Subject == nil {
-			v.Subject = map[string][]string{}
-		}
-		v.Subject[name] = append(v.Subject[name], unquote(value))
 	default:
-		return fmt.Errorf("unknown word %q", word)
+		return b.certificate.set(word, name, unquote(value))
 	}
 	return nil
 }
 
-func (b *block) bind(t *testing.T) *policy.Bound {
+// documents returns the policies, and puts the certificate among the variables.
+func (b *block) documents(t *testing.T) (docs []*policy.Document) {
 	t.Helper()
-	var docs []*policy.Document
+	b.variables.Certificate = b.certificate.make(t)
 	for _, statements := range b.statements {
 		if len(statements) == 0 {
 			continue
 		}
 		docs = append(docs, parse(t, strings.Join(statements, ",")))
 	}
-	return policy.Bind(docs, region, account, b.variables)
+	return docs
 }
 
 func (b *block) check(t *testing.T, want, question string) {
@@ -118,17 +130,28 @@ func (b *block) check(t *testing.T, want, question string) {
 	if !ok {
 		t.Fatalf("unknown action %q", word)
 	}
-	bound := b.bind(t)
-	got := bound.Evaluate(action, unquote(name))
+	docs := b.documents(t)
+	got := realm.Bind(docs, b.variables).Evaluate(action, unquote(name))
 	if !strings.HasPrefix(got.String(), want) {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	e := bound.Explain(action, unquote(name))
-	if e.Verdict != got {
-		t.Errorf("Explain says %v, Evaluate says %v", e.Verdict, got)
+	explained(t, docs, b.variables, action, unquote(name), got)
+}
+
+// explained demands that Explain says the same as Evaluate, and gives a reason.
+func explained(t *testing.T, docs []*policy.Document, v policy.Variables, a policy.Action, name string, want policy.Verdict) {
+	t.Helper()
+	e := realm.Explain(docs, v, a, name)
+	if e.Verdict != want {
+		t.Errorf("Explain says %v, Evaluate says %v: %+v", e.Verdict, want, e)
 	}
-	if (e.Decided != nil) != (got != policy.ImplicitDeny) {
-		t.Errorf("verdict %v was decided by %v", got, e.Decided)
+	if d := e.Decided(); (d != nil) != (want != policy.ImplicitDeny) || d != nil && d.Effect != want {
+		t.Errorf("verdict %v was decided by %+v", want, d)
+	}
+	for _, o := range e.Statements {
+		if (o.Role == policy.Silent) != (o.Nearness != policy.Fits) || o.Role == policy.Silent && o.Cause == "" {
+			t.Errorf("no reason is given by %+v", o)
+		}
 	}
 }
 
@@ -183,7 +206,7 @@ func unquote(s string) string {
 func statementsOf(t testing.TB) []string {
 	t.Helper()
 	var statements []string
-	for _, file := range []string{"verdicts.txt", "variables.txt"} {
+	for _, file := range tables {
 		text, err := os.ReadFile(filepath.Join(vectors, file))
 		if err != nil {
 			t.Fatal(err)
