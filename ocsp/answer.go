@@ -1,12 +1,6 @@
 package ocsp
 
-import (
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/binary"
-	"encoding/hex"
-	"time"
-)
+import "time"
 
 // Status is what is known of a certificate. The zero value says that nobody
 // asked.
@@ -59,14 +53,10 @@ type Answer struct {
 // certificateHold is irreversible (RFC 5280 §5.3.1).
 func (a Answer) Final() bool { return a.Status == Revoked && !a.Hold }
 
-// Key names a certificate in a Cache: the lower-case hex SHA-256 over its
-// issuer's name and public key and its serial number, which is all that a
-// responder knows it by.
-func Key(leaf, issuer *x509.Certificate) string {
-	h := sha256.New()
-	for _, part := range [][]byte{issuer.RawSubject, issuer.RawSubjectPublicKeyInfo, leaf.SerialNumber.Bytes()} {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
-		h.Write(part)
-	}
-	return hex.EncodeToString(h.Sum(nil))
+// proves reports whether the answer was signed and says what the certificate
+// is worth.
+func (a Answer) proves() bool { return a.Status == Good || a.Status == Revoked }
+
+func unavailable(f Fault, detail string) Answer {
+	return Answer{Status: Unavailable, Fault: f, Detail: detail}
 }

@@ -3,6 +3,8 @@ package ocsp
 import (
 	"context"
 	"time"
+
+	"github.com/muster-mqtt/muster"
 )
 
 // Cache keeps responses over restarts. Methods may be called from several
@@ -19,32 +21,30 @@ type Cache interface {
 	PutAnswer(ctx context.Context, key string, der []byte, expires time.Time) error
 }
 
-// memory keeps answers at hand. It has no lock of its own.
+// memory keeps answers at hand: those that were signed under the id of their
+// certificate, whoever gave them, and failures under that of the question. It
+// has no lock of its own.
 type memory struct {
 	max     int
-	entries map[string]entry
+	entries map[id]entry
 }
 
+// entry is an answer in memory. One that lapsed may still be there: it says
+// how new another must be to take its place.
 type entry struct {
 	answer Answer
 	until  time.Time // zero: it does not lapse
+	nonced bool      // it had a nonce of ours
+	tries  int       // to refresh it, which failed
 }
 
-func newMemory(max int) memory { return memory{max: max, entries: map[string]entry{}} }
+func newMemory(max int) memory { return memory{max: max, entries: map[id]entry{}} }
 
-func (m memory) get(key string, now time.Time) (Answer, bool) {
-	e, ok := m.entries[key]
-	if !ok || !e.current(now) {
-		return Answer{}, false
-	}
-	return e.answer, true
-}
-
-func (m memory) put(key string, a Answer, until, now time.Time) {
+func (m memory) put(key id, e entry, now time.Time) {
 	if _, ok := m.entries[key]; !ok && len(m.entries) >= m.max {
 		m.evict(now)
 	}
-	m.entries[key] = entry{a, until}
+	m.entries[key] = e
 }
 
 // evict makes room for one by dropping, among a few that the map's random order
@@ -52,9 +52,10 @@ func (m memory) put(key string, a Answer, until, now time.Time) {
 // was used when would cost more than to ask now and then once too often.
 func (m memory) evict(now time.Time) {
 	const look = 8
-	victim, least, seen := "", 0, 0
+	var victim id
+	least, seen := 0, 0
 	for key, e := range m.entries {
-		if value := e.value(now); victim == "" || value < least {
+		if value := e.value(now); seen == 0 || value < least {
 			victim, least = key, value
 		}
 		if seen++; seen == look {
@@ -71,10 +72,47 @@ func (e entry) value(now time.Time) int {
 		return 0
 	case e.answer.Final():
 		return 3
-	case e.answer.Status == Good || e.answer.Status == Revoked:
+	case e.answer.proves():
 		return 2
 	}
 	return 1
 }
 
-func (e entry) current(now time.Time) bool { return e.until.IsZero() || now.Before(e.until) }
+// current reports whether the entry answers now. The zero entry does not.
+func (e entry) current(now time.Time) bool {
+	return e.answer.Status != NotAsked && (e.until.IsZero() || now.Before(e.until))
+}
+
+// counts reports whether the entry answers where nonces are used so. A final
+// revocation always does.
+func (e entry) counts(mode muster.OCSPNonce) bool {
+	return e.nonced || e.answer.Final() || mode != muster.OCSPNonceRequired
+}
+
+// yields reports whether a signed answer takes the entry's place. A final
+// revocation yields to nothing. Time does not run backwards: while the entry is
+// current, and after that too if it is a hold, an older answer is none. One
+// older than a good one that lapsed counts if a responder gave it, for of
+// several servers behind one name some lag, and each bounds by its own
+// nextUpdate how long it may be repeated; from a device it does not.
+func (e entry) yields(a Answer, now time.Time) bool {
+	switch k := e.answer; {
+	case k.Status == NotAsked:
+		return true
+	case k.Final():
+		return false
+	case a.Final() || a.ThisUpdate.After(k.ThisUpdate):
+		return true
+	case a.ThisUpdate.Equal(k.ThisUpdate):
+		return !k.Hold || a.Hold
+	default:
+		return !k.Hold && !e.current(now) && a.Source != SourceBrought
+	}
+}
+
+// repeats reports whether the entry says what an answer says, at least as long.
+func (e entry) repeats(a Answer) bool {
+	k := e.answer
+	return a.Status == k.Status && a.Hold == k.Hold && a.ThisUpdate.Equal(k.ThisUpdate) &&
+		a.NextUpdate.Equal(k.NextUpdate) && !a.Expires.After(k.Expires)
+}

@@ -28,14 +28,19 @@ type Config struct {
 	Cache                  Cache            // keeps answers over restarts; nil: memory alone
 	Now                    func() time.Time // default time.Now
 	AllowPrivate           []netip.Prefix   // ranges that may be dialled though they are private or reserved; default none
-	Roots                  *x509.CertPool   // of responders with https URLs; nil: the system's
+	Roots                  *x509.CertPool   // of https responders whose settings name none; nil: the system's
 	Timeout                time.Duration    // for a whole Check: waiting, connecting, every URL; default 5 s
-	FirstReply             time.Duration    // from connecting to the reply's header, each URL; default 2 s
+	FirstReply             time.Duration    // from connecting to the reply's header, each request; default 2 s
 	MaxBody                int64            // bytes of a reply; default 64 KiB
 	Retry                  time.Duration    // until the next try after a failure or an unknown; default 10 s
+	BreakAfter             int              // failures in a row after which a responder is not asked for a while; default 5
+	BreakAtMost            time.Duration    // that while begins with Retry and doubles up to this; default 1 minute
 	Concurrent             int              // requests at once to all responders; default 64
-	ConcurrentPerResponder int              // requests at once to one host and port; default 16
+	ConcurrentPerResponder int              // requests at once to one scheme, host and port; default 16
+	Refreshing             int              // answers being refreshed at once; default 8
 	Waiting                int              // certificates being asked about at once; default 4096
+	WaitingPerResponder    int              // of these, at one responder; default half of Waiting, at least 1
+	Waiters                int              // Checks waiting for an answer at once; default twice Waiting
 	Remembered             int              // answers in memory; default 50,000
 	Observe                func(Event)      // told of what happens, from any goroutine; must not block; nil: nobody is
 	Log                    zerolog.Logger
@@ -50,9 +55,14 @@ func (c Config) orDefaults() Config {
 	setDefault(&c.FirstReply, 2*time.Second)
 	setDefault(&c.MaxBody, 64<<10)
 	setDefault(&c.Retry, 10*time.Second)
+	setDefault(&c.BreakAfter, 5)
+	setDefault(&c.BreakAtMost, time.Minute)
 	setDefault(&c.Concurrent, 64)
 	setDefault(&c.ConcurrentPerResponder, 16)
+	setDefault(&c.Refreshing, 8)
 	setDefault(&c.Waiting, 4096)
+	setDefault(&c.WaitingPerResponder, max(1, c.Waiting/2))
+	setDefault(&c.Waiters, 2*c.Waiting)
 	setDefault(&c.Remembered, 50_000)
 	return c
 }
@@ -65,46 +75,52 @@ func setDefault[T ~int | ~int64](field *T, value T) {
 
 // Client asks responders. Its methods may be called from several goroutines.
 type Client struct {
-	cfg      Config
-	exchange *exchange
-	log      zerolog.Logger // bounded: a dead responder fails every device
+	cfg        Config
+	known      *knowledge
+	responders *responders
+	transports *transports
+	exchange   exchange
+	limiter    *limiter
+	log        zerolog.Logger // bounded: a dead responder fails every device
 
 	ctx     context.Context // ends with Close; flights outlive their callers
 	cancel  context.CancelFunc
 	flights sync.WaitGroup
 
-	mu     sync.Mutex // guards all below
-	known  memory
-	flying map[string]*flight
-	closed bool
-}
-
-// flight is one question under way, which all who ask it meanwhile share.
-type flight struct {
-	done   chan struct{}
-	answer Answer // set before done is closed
+	mu      sync.Mutex // guards all below
+	flying  map[id]*flight
+	towards map[string]int // flights by their first responder
+	waiters int            // Checks that wait for a flight
+	ahead   int            // flights that refresh
+	closed  bool
 }
 
 // New returns a Client. Close it after use.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.orDefaults()
-	if min(cfg.Skew, cfg.MaxAge, cfg.Keep, cfg.Timeout, cfg.FirstReply, cfg.Retry) < 0 ||
-		cfg.MaxBody < 0 || min(cfg.Concurrent, cfg.ConcurrentPerResponder, cfg.Waiting, cfg.Remembered) < 0 {
+	if min(cfg.Skew, cfg.MaxAge, cfg.Keep, cfg.Timeout, cfg.FirstReply, cfg.Retry, cfg.BreakAtMost) < 0 ||
+		cfg.MaxBody < 0 || min(cfg.Concurrent, cfg.ConcurrentPerResponder, cfg.Refreshing, cfg.Waiting,
+		cfg.WaitingPerResponder, cfg.Waiters, cfg.Remembered, cfg.BreakAfter) < 0 {
 		return nil, errors.New("ocsp: a limit is negative")
 	}
-	e, err := newExchange(cfg)
+	g, err := newGuard(cfg.AllowPrivate)
 	if err != nil {
 		return nil, fmt.Errorf("ocsp: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	log := cfg.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second})
 	return &Client{
-		cfg:      cfg,
-		exchange: e,
-		log:      cfg.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
-		ctx:      ctx,
-		cancel:   cancel,
-		known:    newMemory(cfg.Remembered),
-		flying:   map[string]*flight{},
+		cfg:        cfg,
+		known:      &knowledge{cfg: cfg, log: log, memory: newMemory(cfg.Remembered)},
+		responders: newResponders(cfg),
+		transports: newTransports(cfg, g),
+		exchange:   exchange{cfg.FirstReply, cfg.MaxBody},
+		limiter:    newLimiter(cfg.Concurrent, cfg.ConcurrentPerResponder),
+		log:        log,
+		ctx:        ctx,
+		cancel:     cancel,
+		flying:     map[id]*flight{},
+		towards:    map[string]int{},
 	}, nil
 }
 
@@ -116,11 +132,17 @@ func (c *Client) Close() {
 	c.mu.Unlock()
 	c.cancel()
 	c.flights.Wait()
-	c.exchange.client.CloseIdleConnections()
+	c.transports.close()
 }
 
-// Breakers returns the responders that are not asked at present.
-func (c *Client) Breakers() []Breaker { return nil }
+// Breakers returns the responders that are not asked at present, in no order.
+func (c *Client) Breakers() []Breaker { return c.responders.open() }
+
+func (c *Client) tell(e Event) {
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(e)
+	}
+}
 
 // Question asks whether a certificate still stands.
 type Question struct {
@@ -130,86 +152,69 @@ type Question struct {
 	Offline      bool   // go by Brought and by what is known, and ask nobody
 }
 
-// Check says what is known of a certificate: from memory, from the Cache, or
-// from a responder. It always answers; why it could not find out is in the
-// Detail. When ctx ends first, the answer is Unavailable at once, and what is
-// under way goes on for others.
+// Check says what is known of a certificate: from memory, from what the device
+// brought, from the Cache, or from a responder. It always answers; why it could
+// not find out is in the Detail. When ctx ends first, the answer is Unavailable
+// at once, and what is under way goes on for others. The mode of the Settings
+// does not matter: whoever calls Check wants an answer.
 func (c *Client) Check(ctx context.Context, q Question) Answer {
-	leaf, issuer := q.Leaf, q.Issuer
-	if leaf == nil || issuer == nil {
-		return unavailable("the certificate or its issuer is missing")
+	if q.Leaf == nil || q.Issuer == nil {
+		return unavailable(FaultMissingArgument, "the certificate or its issuer is missing")
 	}
-	if len(leaf.OCSPServer) == 0 {
-		return Answer{Status: NoURL}
+	in := inquiry{Question: q, cert: identify(q.Leaf, q.Issuer)}
+	if len(q.Brought) == 0 {
+		return c.answer(ctx, &in)
 	}
-	f, a := c.join(Key(leaf, issuer), leaf, issuer)
-	if f == nil {
+	a, err := c.bring(ctx, &in)
+	if err != nil {
+		a = c.answer(ctx, &in)
+		detail := "what the device brought does not count: " + err.Error()
+		if a.Detail != "" {
+			detail += "; " + a.Detail
+		}
+		a.Detail = detail
+	}
+	return a
+}
+
+// answer answers without what the device brought.
+func (c *Client) answer(ctx context.Context, in *inquiry) Answer {
+	if e, ok := c.known.current(in.cert); ok && e.counts(in.Settings.Nonce) {
+		c.refresh(in, e)
+		return c.tellKnown(e.answer)
+	}
+	in.plan()
+	var a Answer
+	if in.Offline {
+		a = c.offline(ctx, in)
+	} else {
+		a = c.wait(ctx, in)
+	}
+	if a.proves() {
 		return a
 	}
-	select {
-	case <-f.done:
-		return f.answer
-	case <-ctx.Done():
-		return unavailable("stopped waiting for an answer: " + ctx.Err().Error())
+	// A hold without the nonce that is required now says more than nothing.
+	if e, ok := c.known.current(in.cert); ok && e.answer.Status == Revoked {
+		return c.tellKnown(e.answer)
 	}
+	return a
 }
 
-func unavailable(detail string) Answer { return Answer{Status: Unavailable, Detail: detail} }
-
-// join returns the flight that will answer, or nil and the answer at hand.
-func (c *Client) join(key string, leaf, issuer *x509.Certificate) (*flight, Answer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if a, ok := c.known.get(key, c.cfg.Now()); ok {
-		a.Source = SourceMemory
-		return nil, a
+// offline answers by what is known.
+func (c *Client) offline(ctx context.Context, in *inquiry) Answer {
+	if e, ok := c.known.recall(ctx, in); ok && e.counts(in.Settings.Nonce) {
+		return c.tellKnown(e.answer)
 	}
-	if f := c.flying[key]; f != nil {
-		return f, Answer{}
+	if e, ok := c.known.current(in.self); ok {
+		return c.tellKnown(e.answer)
 	}
-	if c.closed {
-		return nil, unavailable("the client is closed")
+	if in.err == nil && len(in.urls) == 0 {
+		return Answer{Status: NoURL}
 	}
-	if len(c.flying) >= c.cfg.Waiting {
-		return nil, unavailable(fmt.Sprintf("%d other certificates are being asked about already", len(c.flying)))
-	}
-	f := &flight{done: make(chan struct{})}
-	c.flying[key] = f
-	c.flights.Go(func() { c.fly(f, key, leaf, issuer) })
-	return f, Answer{}
+	return Answer{Status: NotAsked, Detail: "nobody was asked, and nothing is known of it"}
 }
 
-// fly finds the answer, remembers it and lands, in this order: whoever comes
-// later finds either the flight or what it found.
-func (c *Client) fly(f *flight, key string, leaf, issuer *x509.Certificate) {
-	ctx, cancel := context.WithTimeoutCause(c.ctx, c.cfg.Timeout, fmt.Errorf("no answer within %s", c.cfg.Timeout))
-	defer cancel()
-	a, ok := c.recall(ctx, key, leaf, issuer)
-	if !ok {
-		a = c.ask(ctx, key, leaf, issuer)
-	}
-	f.answer = a
-	now := c.cfg.Now()
-	c.mu.Lock()
-	c.known.put(key, a, c.until(a, now), now)
-	delete(c.flying, key)
-	c.mu.Unlock()
-	close(f.done)
-}
-
-// until returns how long memory holds an answer. One from the Cache is read
-// again after a while, for only the Cache knows when it was fetched, on which
-// Limits.Keep counts.
-func (c *Client) until(a Answer, now time.Time) time.Time {
-	if a.Final() {
-		return time.Time{}
-	}
-	retry := now.Add(c.cfg.Retry)
-	if a.Status != Good && a.Status != Revoked || a.Expires.Before(retry) {
-		return retry
-	}
-	if reread := now.Add(c.cfg.MaxAge); a.Source == SourceCache && reread.Before(a.Expires) {
-		return reread
-	}
-	return a.Expires
+func (c *Client) tellKnown(a Answer) Answer {
+	c.tell(Event{Kind: EventKnown, Status: a.Status, Fault: a.Fault, Source: a.Source})
+	return a
 }

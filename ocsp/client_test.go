@@ -46,14 +46,20 @@ func TestCheckTransport(t *testing.T) {
 	cases := []struct {
 		fault               testpki.Fault
 		firstReply, timeout time.Duration
+		want                ocsp.Fault
 		detail              string
+		requests            int // one, or one by GET and one by POST
 	}{
-		{testpki.Oversized, 0, 0, "longer than 65536 bytes"},
-		{testpki.Slow, 50 * time.Millisecond, 0, "no reply within 50ms"},
-		{testpki.Slow, 0, 50 * time.Millisecond, "no answer within 50ms"},
-		{testpki.SlowBody, 0, 200 * time.Millisecond, "no answer within 200ms"},
-		{testpki.Redirect, 0, 0, "redirects are not followed"},
-		{testpki.HTTP500, 0, 0, "HTTP status 500"},
+		{testpki.Oversized, 0, 0, ocsp.FaultOversized, "longer than 65536 bytes", 2},
+		{testpki.Slow, 50 * time.Millisecond, 0, ocsp.FaultTimeout, "no reply within 50ms", 1},
+		{testpki.Slow, 0, 50 * time.Millisecond, ocsp.FaultTimeout, "no answer within 50ms", 1},
+		{testpki.SlowBody, 0, 200 * time.Millisecond, ocsp.FaultTimeout, "no answer within 200ms", 1},
+		{testpki.Redirect, 0, 0, ocsp.FaultRedirect, "redirects are not followed", 2},
+		{testpki.HTTP500, 0, 0, ocsp.FaultHTTPStatus, "HTTP status 500", 2},
+		{testpki.Busy, 0, 0, ocsp.FaultTryLater, "HTTP status 503", 1},
+		{testpki.TryLater, 0, 0, ocsp.FaultTryLater, "tryLater", 1},
+		{testpki.Reset, 0, 0, ocsp.FaultBroken, "", 2},
+		{testpki.Unauthorized, 0, 0, ocsp.FaultUnauthorized, "unauthorized", 2},
 	}
 	for _, c := range cases {
 		t.Run(string(c.fault), func(t *testing.T) {
@@ -62,11 +68,11 @@ func TestCheckTransport(t *testing.T) {
 			b.cfg.FirstReply, b.cfg.Timeout = c.firstReply, c.timeout
 			b.Fail(c.fault)
 			a := b.check(t, b.client(t))
-			if a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, c.detail) {
-				t.Errorf("got %+v, want unavailable: %q", a, c.detail)
+			if a.Status != ocsp.Unavailable || a.Fault != c.want || !strings.Contains(a.Detail, c.detail) {
+				t.Errorf("got %+v, want unavailable for %s: %q", a, c.want, c.detail)
 			}
-			if got := b.Requests(); got > 1 {
-				t.Errorf("%d requests, want no more than 1", got)
+			if got := b.Requests(); got != c.requests {
+				t.Errorf("%d requests, want %d", got, c.requests)
 			}
 		})
 	}

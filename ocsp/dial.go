@@ -1,6 +1,7 @@
 package ocsp
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -12,6 +13,9 @@ import (
 type guard struct {
 	allowed []netip.Prefix
 }
+
+// errForbidden follows the address.
+var errForbidden = errors.New("is a private or reserved address, and no allowed range holds it")
 
 // special are the ranges beyond private, loopback, link-local, multicast and
 // unspecified ones that lead to no public host, or that hide an IPv4 address
@@ -57,7 +61,7 @@ func (g guard) control(_, address string, _ syscall.RawConn) error {
 		return fmt.Errorf("address %q: %w", address, err)
 	}
 	if !g.permits(ap.Addr()) {
-		return fmt.Errorf("%s is a private or reserved address, and no allowed range holds it", ap.Addr())
+		return fmt.Errorf("%s %w", ap.Addr(), errForbidden)
 	}
 	return nil
 }

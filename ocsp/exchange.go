@@ -14,63 +14,69 @@ import (
 	"time"
 )
 
-// exchange sends requests to responders. It follows no redirect, reads no
-// proxy from the environment and dials nothing that its guard refuses.
+// exchange sends requests to responders.
 type exchange struct {
-	client      *http.Client
-	firstReply  time.Duration // from the start to the end of the reply's header
-	maxBody     int64
-	concurrency *limiter
+	firstReply time.Duration // from the start to the end of the reply's header
+	maxBody    int64
 }
 
-func newExchange(cfg Config) (*exchange, error) {
-	g, err := newGuard(cfg.AllowPrivate)
-	if err != nil {
-		return nil, err
-	}
-	dialer := &net.Dialer{Control: g.control}
-	return &exchange{
-		client: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  nil, // a proxy would dial for us, past the guard
-				DialContext:            dialer.DialContext,
-				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots},
-				DisableCompression:     true, // the bound on the body is one on what was sent
-				MaxIdleConns:           64,
-				MaxIdleConnsPerHost:    4,
-				IdleConnTimeout:        30 * time.Second,
-				MaxResponseHeaderBytes: 16 << 10,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		firstReply:  cfg.FirstReply,
-		maxBody:     cfg.MaxBody,
-		concurrency: newLimiter(cfg.Concurrent, cfg.ConcurrentPerResponder),
-	}, nil
+// failure is why no response came.
+type failure struct {
+	fault Fault
+	err   error
 }
 
-// do asks the responder at u, which usable approved, and returns the body of
-// its reply. The content type does not matter: the signature tells.
-func (e *exchange) do(ctx context.Context, u *url.URL, request []byte) ([]byte, error) {
-	release, err := e.concurrency.acquire(ctx, u.Host)
-	if err != nil {
-		return nil, fmt.Errorf("waiting for other requests to end: %w", cause(ctx, err))
-	}
-	defer release()
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	slow := time.AfterFunc(e.firstReply, func() { cancel(fmt.Errorf("no reply within %s", e.firstReply)) })
-	defer slow.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(request))
+func noResponse(f Fault, format string, args ...any) *failure {
+	return &failure{f, fmt.Errorf(format, args...)}
+}
+
+// faultOf returns the word for an error of this package.
+func faultOf(err error) Fault {
+	if _, ok := errors.AsType[*heldOff](err); ok {
+		return FaultHeldOff
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.fault
+	}
+	if r, ok := errors.AsType[*ResponseError](err); ok {
+		return r.Fault
+	}
+	return FaultBroken
+}
+
+// get asks by GET.
+func (e *exchange) get(ctx context.Context, client *http.Client, target string) ([]byte, error) {
+	req, err := http.NewRequest(http.MethodGet, target, nil)
 	if err != nil {
-		return nil, err
+		return nil, noResponse(FaultSettings, "its URL: %w", err)
+	}
+	return e.do(ctx, client, req)
+}
+
+// post asks by POST.
+func (e *exchange) post(ctx context.Context, client *http.Client, target string, request []byte) ([]byte, error) {
+	req, err := http.NewRequest(http.MethodPost, target, bytes.NewReader(request))
+	if err != nil {
+		return nil, noResponse(FaultSettings, "its URL: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/ocsp-request")
+	return e.do(ctx, client, req)
+}
+
+// do returns the body of the reply. The content type does not matter: the
+// signature tells.
+func (e *exchange) do(ctx context.Context, client *http.Client, req *http.Request) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slow := time.AfterFunc(e.firstReply, func() { cancel(noResponse(FaultTimeout, "no reply within %s", e.firstReply)) })
+	defer slow.Stop()
 	req.Header.Set("Accept", "application/ocsp-response")
-	reply, err := e.client.Do(req)
+	reply, err := client.Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, cause(ctx, err)
+		return nil, classify(ctx, err)
 	}
 	defer reply.Body.Close()
 	slow.Stop()
@@ -78,48 +84,64 @@ func (e *exchange) do(ctx context.Context, u *url.URL, request []byte) ([]byte, 
 }
 
 func (e *exchange) read(ctx context.Context, reply *http.Response) ([]byte, error) {
-	switch {
-	case reply.StatusCode >= 300 && reply.StatusCode < 400:
-		return nil, fmt.Errorf("HTTP status %d: redirects are not followed", reply.StatusCode)
-	case reply.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("HTTP status %d", reply.StatusCode)
+	switch code := reply.StatusCode; {
+	case code >= 300 && code < 400:
+		return nil, noResponse(FaultRedirect, "HTTP status %d: redirects are not followed", code)
+	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
+		return nil, noResponse(FaultTryLater, "HTTP status %d", code)
+	case code != http.StatusOK:
+		return nil, noResponse(FaultHTTPStatus, "HTTP status %d", code)
 	}
 	body, err := io.ReadAll(io.LimitReader(reply.Body, e.maxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the reply: %w", cause(ctx, err))
+		return nil, classify(ctx, fmt.Errorf("reading the reply: %w", err))
 	}
 	if int64(len(body)) > e.maxBody {
-		return nil, fmt.Errorf("the reply is longer than %d bytes", e.maxBody)
+		return nil, noResponse(FaultOversized, "the reply is longer than %d bytes", e.maxBody)
 	}
 	return body, nil
 }
 
-// cause returns why ctx ended if it did, for that says more than err, and else
-// err without the URL that net/http puts before it.
-func cause(ctx context.Context, err error) error {
+// classify finds the word for an error of net/http. Why ctx ended, if it did,
+// says more than the error.
+func classify(ctx context.Context, err error) *failure {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return ended(ctx)
 	}
 	if ue, ok := errors.AsType[*url.Error](err); ok {
-		return ue.Err
+		err = ue.Err // without the URL before it
 	}
-	return err
+	switch {
+	case errors.Is(err, errForbidden):
+		return &failure{FaultForbidden, err}
+	case isTLS(err):
+		return &failure{FaultTLS, err}
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return &failure{FaultConnect, err}
+	}
+	return &failure{FaultBroken, err}
 }
 
-// maxURLs is how many of a certificate's responders are asked.
-const maxURLs = 3
-
-// usable returns the URLs of leaf that can be asked, in its order.
-func usable(leaf *x509.Certificate) []*url.URL {
-	var list []*url.URL
-	for _, raw := range leaf.OCSPServer {
-		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			continue
-		}
-		if list = append(list, u); len(list) == maxURLs {
-			break
-		}
+// ended says why ctx ended: because time was up, or because the Client was
+// closed.
+func ended(ctx context.Context) *failure {
+	if f, ok := errors.AsType[*failure](context.Cause(ctx)); ok {
+		return f
 	}
-	return list
+	return &failure{FaultEnded, context.Cause(ctx)}
+}
+
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[x509.HostnameError](err)
+	return ok || errors.Is(err, http.ErrSchemeMismatch)
 }

@@ -49,12 +49,13 @@ func TestMemoryBound(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	later := now.Add(time.Hour)
 	m := newMemory(8)
-	m.put("revoked", Answer{Status: Revoked}, time.Time{}, now)
+	name := func(parts ...any) id { return digest([]byte(fmt.Sprint(parts...))) }
+	m.put(name("revoked"), entry{answer: Answer{Status: Revoked}}, now)
 	for i := range 7 {
-		m.put(fmt.Sprint("good ", i), Answer{Status: Good}, later, now)
+		m.put(name("good", i), entry{answer: Answer{Status: Good}, until: later}, now)
 	}
 	for i := range 100 {
-		m.put(fmt.Sprint("failure ", i), Answer{Status: Unavailable}, later, now)
+		m.put(name("failure", i), entry{answer: Answer{Status: Unavailable}, until: later}, now)
 	}
 	if len(m.entries) != 8 {
 		t.Errorf("%d entries, want 8", len(m.entries))
@@ -69,12 +70,12 @@ func TestMemoryBound(t *testing.T) {
 		t.Errorf("%d of 7 good answers left, want all but the one that made room", good)
 	}
 	for i := range 100 {
-		m.put(fmt.Sprint("more ", i), Answer{Status: Good}, later, now)
+		m.put(name("more", i), entry{answer: Answer{Status: Good}, until: later}, now)
 	}
-	if _, ok := m.get("revoked", now.AddDate(1, 0, 0)); !ok {
+	if !m.entries[name("revoked")].current(now.AddDate(1, 0, 0)) {
 		t.Error("the revocation was forgotten")
 	}
-	if _, ok := m.get("more 99", later); ok {
+	if m.entries[name("more", 99)].current(later) {
 		t.Error("an answer is given at the time it lapses")
 	}
 }

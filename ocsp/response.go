@@ -7,13 +7,14 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"slices"
 	"time"
 )
 
 // The ASN.1 of RFC 6960 §4.2.1. x/crypto/ocsp parses it too, but keeps from
 // its callers the CertID and responseExtensions, verifies with the first
 // embedded certificate whatever that may sign, and refuses an embedded issuer
-// (golang/go #43522, #59641): so only its requests are used here.
+// (golang/go #43522, #59641).
 
 type ocspResponse struct {
 	Status asn1.Enumerated
@@ -129,7 +130,7 @@ func parse(der []byte) (*basicResponse, error) {
 	if err := unmarshal(outer.Bytes.Response, basic); err != nil {
 		return nil, fault(FaultMalformed, "it holds no BasicOCSPResponse: %v", err)
 	}
-	if err := refuseCritical(basic.Data.Extensions); err != nil {
+	if err := refuseCritical(basic.Data.Extensions, oidNonce); err != nil {
 		return nil, err
 	}
 	return basic, nil
@@ -147,10 +148,10 @@ func unmarshal(der []byte, into any) error {
 }
 
 // refuseCritical holds us to RFC 6960 §4.4: what is critical and not
-// understood spoils the response, and no extension is understood here.
-func refuseCritical(extensions []pkix.Extension) error {
+// understood spoils the response.
+func refuseCritical(extensions []pkix.Extension, understood ...asn1.ObjectIdentifier) error {
 	for _, e := range extensions {
-		if e.Critical {
+		if e.Critical && !slices.ContainsFunc(understood, e.Id.Equal) {
 			return fault(FaultUnsupported, "it has the critical extension %v", e.Id)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	_ "crypto/sha256" // CertIDs
 	_ "crypto/sha512"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"time"
 )
 
@@ -48,42 +49,59 @@ func (l Limits) orDefaults() Limits {
 // A final revocation does not lapse: it counts after its nextUpdate too, and
 // its delegate must have been valid when it was made.
 func Validate(der []byte, leaf, issuer *x509.Certificate, now time.Time, limits Limits) (Answer, error) {
+	v, err := judge(der, leaf, issuer, now, limits)
+	if err != nil {
+		return Answer{}, err
+	}
+	return v.answer, nil
+}
+
+// verdict is what a response proves. Beside an error, its answer is what the
+// response proved at another time: it was signed, and FaultStale, FaultFuture
+// or FaultSignerValidity says that it does not count now.
+type verdict struct {
+	answer     Answer
+	extensions []pkix.Extension
+}
+
+func judge(der []byte, leaf, issuer *x509.Certificate, now time.Time, limits Limits) (v verdict, err error) {
 	if leaf == nil || issuer == nil {
-		return Answer{}, fault(FaultMissingArgument, "the certificate or its issuer is missing")
+		return v, fault(FaultMissingArgument, "the certificate or its issuer is missing")
 	}
 	r, err := parse(der)
 	if err != nil {
-		return Answer{}, err
+		return v, err
 	}
 	signer, err := r.signer(leaf, issuer)
 	if err != nil {
-		return Answer{}, err
+		return v, err
 	}
 	single, err := r.about(leaf, issuer)
 	if err != nil {
-		return Answer{}, err
+		return v, err
 	}
 	a, err := single.answer()
 	if err != nil {
-		return Answer{}, err
+		return v, err
 	}
+	v = verdict{a, r.Data.Extensions}
 	limits = limits.orDefaults()
 	if err := limits.check(a, now); err != nil {
-		return Answer{}, err
+		return v, err
 	}
 	delegated := !bytes.Equal(signer.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo)
 	if delegated {
 		if err := checkValidity(signer, a, now); err != nil {
-			return Answer{}, err
+			return v, err
 		}
 	}
 	if !a.Final() {
-		a.Expires = limits.expiry(a, now)
-		if delegated && signer.NotAfter.Before(a.Expires) {
-			a.Expires = signer.NotAfter
+		v.answer.Expires = limits.expiry(a, now)
+		if delegated && signer.NotAfter.Before(v.answer.Expires) {
+			v.answer.Expires = signer.NotAfter
 		}
 	}
-	return a, nil
+	return v, nil
 }
 
 // about returns the one answer whose CertID is leaf's under issuer.

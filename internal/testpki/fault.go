@@ -77,11 +77,29 @@ const (
 
 // Faults of the transport, which only a Responder shows.
 const (
-	Oversized Fault = "endless body"
-	Slow      Fault = "no reply until the client leaves"
-	SlowBody  Fault = "half a reply, and no more until the client leaves"
-	Redirect  Fault = "redirect to an honest responder"
-	HTTP500   Fault = "HTTP 500"
+	Oversized  Fault = "endless body"
+	Slow       Fault = "no reply until the client leaves"
+	SlowBody   Fault = "half a reply, and no more until the client leaves"
+	Redirect   Fault = "redirect to an honest responder"
+	HTTP500    Fault = "HTTP 500"
+	Busy       Fault = "HTTP 503"
+	Reset      Fault = "connection reset"
+	GetRefused Fault = "HTTP 405 to GET"
+	GetPage    Fault = "a page to GET"
+	GetReset   Fault = "connection reset on GET"
+	PostAlone  Fault = "malformedRequest to GET"
+)
+
+// What a Responder does to the nonce of a request, which it gives back at
+// first.
+const (
+	NoNonce     Fault = "no nonce" // also what one does that signs ahead of time
+	OtherNonce  Fault = "another nonce"
+	LongNonce   Fault = "a nonce of 129 octets"
+	EmptyNonce  Fault = "a nonce of no octets"
+	TwoNonces   Fault = "two nonces"
+	BareNonce   Fault = "a nonce without its OCTET STRING"
+	StrictNonce Fault = "a critical nonce"
 )
 
 var statusOf = map[Fault]int{
@@ -91,6 +109,11 @@ var statusOf = map[Fault]int{
 // Forge answers about leaf with the given status as an authority's responder
 // would that has the fault. Faults of the transport change nothing here.
 func Forge(f Fault, a *mint.Authority, leaf *mint.Leaf, status asn1.RawValue, now time.Time) ([]byte, error) {
+	return forge(f, a, leaf, status, now, nil)
+}
+
+// forge is Forge for a request with a nonce.
+func forge(f Fault, a *mint.Authority, leaf *mint.Leaf, status asn1.RawValue, now time.Time, nonce []byte) ([]byte, error) {
 	forged := Forgery{
 		Status:      statusOf[f],
 		ResponderID: ByName(a.Cert),
@@ -106,6 +129,9 @@ func Forge(f Fault, a *mint.Authority, leaf *mint.Leaf, status asn1.RawValue, no
 		return nil, err
 	}
 	if err := forged.setAnswers(f, a, now); err != nil {
+		return nil, err
+	}
+	if err := forged.setNonce(f, nonce); err != nil {
 		return nil, err
 	}
 	der, err := forged.DER()

@@ -5,14 +5,19 @@
 package testpki
 
 import (
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +34,7 @@ const OversizedBody = 1 << 20
 // about any other.
 type Responder struct {
 	URL       string // of the server, with the port
+	RootPEM   string // the private root of an HTTPS server; else empty
 	Authority *mint.Authority
 	Now       func() time.Time // set it before the first request; time.Now at first
 
@@ -40,12 +46,51 @@ type Responder struct {
 	known    map[string]*mint.Leaf    // by serial number
 	status   map[string]asn1.RawValue // by serial number; none: good
 	requests int
+	methods  []string
 	gate     chan struct{} // while not nil, requests wait until it is closed
 }
 
 // NewResponder starts a responder for an authority of its own, which the test
 // stops when it ends.
 func NewResponder(tb testing.TB) *Responder {
+	tb.Helper()
+	r := newResponder(tb)
+	r.server.Start()
+	r.URL = r.server.URL
+	return r
+}
+
+// NewTLSResponder starts one that speaks HTTPS, with a certificate for
+// 127.0.0.1 and "localhost" that a private root signed: see RootPEM.
+func NewTLSResponder(tb testing.TB) *Responder {
+	tb.Helper()
+	r := newResponder(tb)
+	certificate, root := ServerCertificate(tb)
+	r.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	r.server.StartTLS()
+	r.URL, r.RootPEM = r.server.URL, root
+	return r
+}
+
+// ServerCertificate makes a certificate for 127.0.0.1 and "localhost", and
+// returns it with the PEM of the private root that signed it.
+func ServerCertificate(tb testing.TB) (tls.Certificate, string) {
+	tb.Helper()
+	root, err := mint.NewAuthority("Private root")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	leaf, err := root.Issue(mint.Request{
+		DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return leaf.TLS(), string(root.CertPEM())
+}
+
+func newResponder(tb testing.TB) *Responder {
 	tb.Helper()
 	a, err := mint.NewAuthority("Test authority")
 	if err != nil {
@@ -58,8 +103,8 @@ func NewResponder(tb testing.TB) *Responder {
 		known:     map[string]*mint.Leaf{},
 		status:    map[string]asn1.RawValue{},
 	}
-	r.server = httptest.NewServer(r)
-	r.URL = r.server.URL
+	r.server = httptest.NewUnstartedServer(r)
+	r.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that do not trust it are part of tests
 	tb.Cleanup(func() {
 		close(r.closed)
 		r.server.Close()
@@ -140,6 +185,13 @@ func (r *Responder) Requests() int {
 	return r.requests
 }
 
+// Methods returns the methods of the requests that have come, in order.
+func (r *Responder) Methods() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.methods)
+}
+
 // Stop closes the port, so that later connections are refused.
 func (r *Responder) Stop() {
 	r.server.CloseClientConnections()
@@ -148,13 +200,14 @@ func (r *Responder) Stop() {
 
 // ServeHTTP answers one request, as POST or as GET.
 func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	serial, err := requestedSerial(req)
+	asked, err := readRequest(req)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	r.mu.Lock()
 	r.requests++
+	r.methods = append(r.methods, req.Method)
 	fault, gate := r.fault, r.gate
 	r.mu.Unlock()
 	if gate != nil {
@@ -163,7 +216,12 @@ func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if fault == Redirect && req.URL.Query().Get("honest") != "" {
 		fault = None
 	}
-	der, err := r.answer(fault, serial)
+	if instead, ok := onGet[fault]; ok {
+		if fault = instead; req.Method == http.MethodPost {
+			fault = None
+		}
+	}
+	der, err := r.answer(fault, asked)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -171,18 +229,23 @@ func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.write(w, req, fault, der)
 }
 
-func (r *Responder) answer(fault Fault, serial *big.Int) ([]byte, error) {
+// onGet are the faults that GET alone shows, and as what.
+var onGet = map[Fault]Fault{GetRefused: methodRefused, GetPage: Garbage, GetReset: Reset, PostAlone: MalformedRequest}
+
+const methodRefused Fault = "HTTP 405"
+
+func (r *Responder) answer(fault Fault, asked request) ([]byte, error) {
 	r.mu.Lock()
-	leaf, known := r.known[serial.String()]
-	status, changed := r.status[serial.String()]
+	leaf, known := r.known[asked.serial.String()]
+	status, changed := r.status[asked.serial.String()]
 	r.mu.Unlock()
 	switch {
 	case !known:
-		leaf, status = &mint.Leaf{Cert: &x509.Certificate{SerialNumber: serial}}, Unknown()
+		leaf, status = &mint.Leaf{Cert: &x509.Certificate{SerialNumber: asked.serial}}, Unknown()
 	case !changed:
 		status = Good()
 	}
-	return Forge(fault, r.Authority, leaf, status, r.Now())
+	return forge(fault, r.Authority, leaf, status, r.Now(), asked.nonce)
 }
 
 // write applies the faults of the transport.
@@ -196,6 +259,12 @@ func (r *Responder) write(w http.ResponseWriter, req *http.Request, fault Fault,
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case HTTP500:
 		w.WriteHeader(http.StatusInternalServerError)
+	case Busy:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case methodRefused:
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	case Reset:
+		panic(http.ErrAbortHandler)
 	case Slow:
 		r.wait(req, nil)
 	case SlowBody:
@@ -219,22 +288,40 @@ func (r *Responder) wait(req *http.Request, gate <-chan struct{}) {
 	}
 }
 
-func requestedSerial(req *http.Request) (*big.Int, error) {
+// request is what a responder reads of one.
+type request struct {
+	serial *big.Int
+	nonce  []byte // nil: none
+}
+
+func readRequest(req *http.Request) (request, error) {
 	der, err := io.ReadAll(req.Body)
 	if req.Method == http.MethodGet {
 		der, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(req.URL.Path, "/"))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
+		return request{}, fmt.Errorf("body: %w", err)
 	}
-	var ocspRequest struct {
-		TBS struct{ List []struct{ ID CertID } }
+	var outer struct {
+		TBS struct {
+			List       []struct{ ID CertID }
+			Extensions []pkix.Extension `asn1:"explicit,tag:2,optional"`
+		}
 	}
-	if _, err := asn1.Unmarshal(der, &ocspRequest); err != nil {
-		return nil, fmt.Errorf("OCSP request: %w", err)
+	if _, err := asn1.Unmarshal(der, &outer); err != nil {
+		return request{}, fmt.Errorf("OCSP request: %w", err)
 	}
-	if len(ocspRequest.TBS.List) == 0 {
-		return nil, fmt.Errorf("OCSP request for no certificate")
+	if len(outer.TBS.List) == 0 {
+		return request{}, fmt.Errorf("OCSP request for no certificate")
 	}
-	return ocspRequest.TBS.List[0].ID.Serial, nil
+	read := request{serial: outer.TBS.List[0].ID.Serial}
+	for _, e := range outer.TBS.Extensions {
+		if !e.Id.Equal(oidNonce) {
+			continue
+		}
+		if _, err := asn1.Unmarshal(e.Value, &read.nonce); err != nil {
+			return request{}, fmt.Errorf("nonce: %w", err)
+		}
+	}
+	return read, nil
 }
