@@ -97,7 +97,7 @@ func (j *settling) judge(r Reader, ids []string, t *tx) error {
 	j.settled = make([]Settled, 0, len(ids))
 	for _, name := range j.Policies {
 		if err := require(r, KindPolicy, docID(KindPolicy, j.account, name)); err != nil {
-			return err
+			return fmt.Errorf("account %s: %w; create it first", j.account, err)
 		}
 	}
 	for _, id := range ids {
@@ -188,7 +188,7 @@ func (s *Store) complete(ctx context.Context, account, abbreviation string, kind
 	case err != nil:
 		return "", err
 	case len(found) == 0:
-		return "", fmt.Errorf("%s %s: %w", what, prefix, muster.ErrNotFound)
+		return "", fmt.Errorf("%s %s: account %s has none that begins so: %w", what, prefix, account, muster.ErrNotFound)
 	case len(found) > 1:
 		return "", fmt.Errorf("%s %s: it may be %s: %w", what, prefix, strings.Join(found[:min(len(found), maxCandidates)], ", "), muster.ErrAmbiguous)
 	}
