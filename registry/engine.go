@@ -86,6 +86,9 @@ type Engine interface {
 	// ErrTooOld when changes after that point are not held any more: drop what
 	// was derived and begin again at Seq.
 	Changes(ctx context.Context, after uint64, fn func(seq uint64, k Kind, id string) error) error
+	// Verify reads all that is stored on disk and fails if any of it is damaged.
+	// Readers need not notice: to them, what is damaged may just not be there.
+	Verify(ctx context.Context) error
 	// Err is nil until the engine can write no more.
 	Err() error
 	// Close ends the engine. Nothing acknowledged is lost by not calling it.

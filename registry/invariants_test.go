@@ -72,16 +72,39 @@ func brokenStores() map[string]brokenStore {
 		"thing type": {map[registry.Kind][]any{
 			registry.KindThing: {muster.Thing{Account: account, Name: "t", Type: "k"}},
 		}, "no thingtype"},
+		"account": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.Account = account2 })},
+		}, "no account " + account2},
+		"namesakes": {namesakes(11), "the 11th of its subject"},
 		"parent": {map[registry.Kind][]any{
 			registry.KindThingGroup: {muster.ThingGroup{Account: account, Name: "g", Parent: "h"}},
 		}, "no thinggroup"},
 	}
 }
 
+// namesakes are authorities of one subject.
+func namesakes(n int) map[registry.Kind][]any {
+	docs := map[registry.Kind][]any{}
+	for i := range n {
+		id := fmt.Sprint("a", i)
+		docs[registry.KindAuthority] = append(docs[registry.KindAuthority], muster.Authority{Account: account, ID: id})
+		docs[registry.KindIssuer] = append(docs[registry.KindIssuer], muster.Issuer{Account: account, ID: id})
+	}
+	return docs
+}
+
+// withAccount is an engine that holds an account and nothing else.
+func withAccount(t *testing.T) *memory.Engine {
+	t.Helper()
+	e := memory.New()
+	write(t, e, map[registry.Kind][]any{registry.KindAccount: {muster.Account{ID: account}}}, nil)
+	return e
+}
+
 // The check of invariants sees what it is there to see.
 func TestInvariantsAreChecked(t *testing.T) {
 	for name, test := range brokenStores() {
-		e := memory.New()
+		e := withAccount(t)
 		write(t, e, test.docs, nil)
 		r := &recorder{T: t}
 		registrytest.Check(r, e)
@@ -91,12 +114,29 @@ func TestInvariantsAreChecked(t *testing.T) {
 		}
 	}
 
-	e := memory.New()
+	e := withAccount(t)
 	write(t, e, map[registry.Kind][]any{registry.KindCert: {soundCertificate}}, func(d *registry.Doc) { d.Index = d.Index[1:] })
 	r := &recorder{T: t}
 	registrytest.Check(r, e)
-	if reports := strings.Join(r.reports, "\n"); !strings.Contains(reports, "not found by index owner") {
-		t.Errorf("a missing index entry: reported %q", reports)
+	reports := strings.Join(r.reports, "\n")
+	for _, want := range []string{"not found by index owner", "index owner lists 0 documents, 1 belong there"} {
+		if !strings.Contains(reports, want) {
+			t.Errorf("a missing index entry: reported %q, want %q", reports, want)
+		}
+	}
+}
+
+// What is told of many breaks is bounded.
+func TestInvariantsAreBounded(t *testing.T) {
+	e := withAccount(t)
+	docs := map[registry.Kind][]any{}
+	for i := range 150 {
+		docs[registry.KindThing] = append(docs[registry.KindThing], muster.Thing{Account: account, Name: fmt.Sprint("t", i), Type: "k"})
+	}
+	write(t, e, docs, nil)
+	broken, err := registry.CheckInvariants(t.Context(), e)
+	if err != nil || len(broken) != 101 || broken[100].Error() != "and 50 more" {
+		t.Errorf("%d breaks, the last %v, %v", len(broken), broken[len(broken)-1], err)
 	}
 }
 

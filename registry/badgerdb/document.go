@@ -17,7 +17,10 @@ import (
 // what to remove.
 const documentFormat = 1
 
-var errDamaged = errors.New("stored document is damaged; restore the registry from a backup")
+var (
+	errDamaged      = errors.New("stored document is damaged; restore the registry from a backup")
+	errDamagedTable = errors.New("a table on disk is damaged, and documents are lost; restore the registry from a backup")
+)
 
 func encodeDoc(d registry.Doc) []byte {
 	size := 1 + 8 + binary.MaxVarintLen32 + len(d.JSON)

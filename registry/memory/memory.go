@@ -140,6 +140,14 @@ func (e *Engine) Changes(ctx context.Context, after uint64, fn func(uint64, regi
 	}
 }
 
+// Verify has no disk to read.
+func (e *Engine) Verify(ctx context.Context) error {
+	if e.ending.Load() {
+		return registry.ErrClosed
+	}
+	return ctx.Err()
+}
+
 // Fail makes the engine behave as one whose disk failed: every later Update
 // returns registry.ErrFailed, and reads go on. It is there for tests of what
 // stands on an engine.

@@ -20,6 +20,9 @@ func testClosed(t *testing.T, e registry.Engine) {
 	if err := e.Err(); err != nil {
 		t.Errorf("Err of an open engine: %v", err)
 	}
+	if err := e.Verify(t.Context()); err != nil {
+		t.Errorf("Verify of a sound engine: %v", err)
+	}
 	for range 2 {
 		if err := e.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -34,6 +37,7 @@ func testClosed(t *testing.T, e registry.Engine) {
 	wantErr(t, "Update", e.Update(ctx, func(registry.Tx) error { return no() }), registry.ErrClosed)
 	after := e.Changes(ctx, 1, func(uint64, registry.Kind, string) error { return no() })
 	wantErr(t, "Changes", after, registry.ErrClosed)
+	wantErr(t, "Verify", e.Verify(ctx), registry.ErrClosed)
 	wantErr(t, "Err", e.Err(), registry.ErrClosed)
 }
 
