@@ -21,7 +21,6 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}\n") })
 	mux.Handle("POST /explain", answers(a, a.Explain))
-	mux.Handle("POST /refusals", answers(a, a.Refusals))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
 	return mux
