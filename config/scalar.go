@@ -48,10 +48,13 @@ func empty(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!null" || n.ShortTag() == "!!str" && n.Value == "")
 }
 
-// quote shows a piece of the file in a message: escaped, and not all of it if
-// it is long.
+// quote shows a piece of the file in a message: escaped, not all of it if it is
+// long, and nothing if it could be a secret, such as when the file is a key.
 func quote(s string) string {
 	const most = 60
+	if looksSecret(s) {
+		return `"…"`
+	}
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -88,8 +88,10 @@ func Read(s Source) (*Config, Settings, error) {
 	if problems := r.err(); problems != nil {
 		return nil, nil, problems
 	}
-	if missing := r.missing(); absent && len(missing) > 0 {
-		return nil, nil, fmt.Errorf("%w, and without any the environment must have %s", noFile(err), strings.Join(missing, ", "))
+	if absent {
+		if err := r.complete(err); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := r.locate(absent); err != nil {
 		return nil, nil, fmt.Errorf("configuration %s: %w", s.File, err)
@@ -141,15 +143,27 @@ func noFile(err error) error {
 	return fmt.Errorf("configuration: %w; muster init makes one, --config or %s names another", err, fileVariable)
 }
 
-// missing returns the variables without which there is no configuration where
-// there is no file: those of paths that have a default.
-func (r *reader) missing() (names []string) {
+// complete demands that the environment can stand for the file whose absence is
+// the error, by naming all that would lie beside it.
+func (r *reader) complete(absence error) error {
+	var given bool
+	var missing []string
 	for _, k := range r.keys {
-		if k.file != nil && *k.file != "" && r.origins[k.path] == (Origin{}) {
-			names = append(names, k.variable())
+		switch {
+		case k.file == nil || *k.file == "": // no default
+		case r.origins[k.path].Variable == "":
+			missing = append(missing, k.variable())
+		default:
+			given = true
 		}
 	}
-	return names
+	switch {
+	case len(missing) == 0:
+		return nil
+	case given:
+		return fmt.Errorf("%w; without a file, the environment must also have %s", noFile(absence), strings.Join(missing, ", "))
+	}
+	return noFile(absence)
 }
 
 // locate makes the paths absolute: those of the file and the defaults start
