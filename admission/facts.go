@@ -104,10 +104,23 @@ type OCSPFacts struct {
 	Mode       muster.OCSPMode `json:"mode,omitempty"`       // "" is off
 	IssuerHeld bool            `json:"issuerHeld,omitempty"` // without the issuer's certificate nothing can be asked
 	Answer     AnswerStatus    `json:"answer,omitempty"`
-	Detail     string          `json:"detail,omitempty"`
+	Responder  string          `json:"responder,omitempty"` // the URL that was asked
+	Detail     string          `json:"detail,omitempty"`    // what failed
 }
 
 // asks reports whether rules 12 and 13 have a say.
 func (o OCSPFacts) asks() bool {
 	return o.IssuerHeld && (o.Mode == muster.OCSPSoft || o.Mode == muster.OCSPHard)
+}
+
+// settled reports whether the answer is a responder's word on the certificate.
+func (o OCSPFacts) settled() bool { return o.Answer == AnswerGood || o.Answer == AnswerRevoked }
+
+func (o *OCSPFacts) learn(a Answer) {
+	o.Answer, o.Responder, o.Detail = a.Status, clip(a.Responder), clip(a.Detail)
+}
+
+// recall takes over what was found out earlier, and leaves the settings.
+func (o *OCSPFacts) recall(earlier OCSPFacts) {
+	o.Answer, o.Responder, o.Detail = earlier.Answer, earlier.Responder, earlier.Detail
 }

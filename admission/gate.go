@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -37,7 +38,9 @@ type Registry interface {
 type Answer struct {
 	Status AnswerStatus
 	Hold   bool // revoked as certificateHold, which may be lifted (RFC 5280 §5.3.1)
-	Detail string
+	// Responder is the URL that was asked; "" when none was.
+	Responder string
+	Detail    string // why there is no answer
 }
 
 // Question asks whether a certificate still stands.
@@ -111,6 +114,14 @@ type Candidate struct {
 	Account  string // whose name space it belongs to; "" when none could be told
 	Facts    Facts
 	Decision Decision
+	// Brought is an OCSP response that the device brought, DER: Inspect takes the
+	// one stapled in TLS; a transport may put one here before Connect, which drops
+	// it.
+	Brought []byte
+
+	// last is what Connect or Recheck found out of OCSP, for Standing to go by;
+	// nil before Inspect.
+	last *atomic.Pointer[OCSPFacts]
 }
 
 // lookups bounds one moment's reading of the registry.
@@ -175,25 +186,24 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote string) *Candidate {
 	leaf := cs.PeerCertificates[0]
 	c := &Candidate{Leaf: leaf, Sent: cs.PeerCertificates[1:], ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
+	c.Brought, c.last = cs.OCSPResponse, new(atomic.Pointer[OCSPFacts]) // only TLS 1.3 lets a client staple (RFC 8446 §4.4.2.1)
 	f, q, err := g.gather(ctx, c)
-	c.Facts = f
+	c.Account, c.Facts = f.Account, f
 	if err != nil {
-		return g.failed(c, err)
+		c.Decision = g.failed(c, err)
+		return c
 	}
 	if d, ok := decideCheap(&f); ok && d.Verdict == Refuse {
 		c.Decision = d
 		return c
 	}
-	if f.OCSP.asks() {
-		a := g.ask(ctx, *q)
-		f.OCSP.Answer, f.OCSP.Detail = a.Status, a.Detail
-		if a.Status == AnswerRevoked && !a.Hold && f.Record.Status != "" {
-			if err := g.registry.Revoke(ctx, f.Account, c.ID); err != nil && !errors.Is(err, muster.ErrNotFound) {
-				return g.failed(c, fmt.Errorf("recording the revocation: %w", err))
-			}
-		}
+	if q != nil {
+		q.Brought, c.Brought = c.Brought, nil
+		err = g.consult(ctx, &f, *q)
 	}
-	c.Facts, c.Decision = f, Decide(f)
+	if c.Facts, c.Decision = f, Decide(f); err != nil {
+		c.Decision = g.failed(c, err)
+	}
 	return c
 }
 
@@ -214,11 +224,16 @@ type Outcome struct {
 func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	asked := c.Facts.OCSP
 	judge := func(failure string) (Facts, Decision, error) {
-		f, _, err := g.gather(ctx, c)
-		if err != nil {
-			return f, g.failed(c, err).Decision, err
+		f, q, err := g.gather(ctx, c)
+		if err == nil {
+			c.Account = f.Account
+			f.OCSP.recall(asked)
+			err = g.hear(ctx, c, &f, q)
+			asked = f.OCSP
 		}
-		f.OCSP.Answer, f.OCSP.Detail = asked.Answer, asked.Detail
+		if err != nil {
+			return f, g.failed(c, err), err
+		}
 		f.ProvisioningFailure = failure
 		return f, Decide(f), nil
 	}
@@ -235,7 +250,7 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 		case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
 			f, d, err = judge("")
 		default:
-			d = g.failed(c, err).Decision
+			d = g.failed(c, err)
 		}
 		if err == nil && d.Verdict == Register {
 			d = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "registered, and still to be registered"}
@@ -244,22 +259,27 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	out.Decision = d
 	if err == nil {
 		c.Facts, c.Decision = f, d
+		c.last.Store(&f.OCSP)
 	}
+	c.Brought = nil
 	return out
 }
 
 // Standing judges a connection that is open: may it stay? It reads the record
-// as it is now, relies on the last answer of OCSP and registers nothing.
+// as it is now, asks no network and registers nothing. Of OCSP it goes by what
+// was last found out, also where the issuer's settings have changed since: to
+// ask by the new ones is Recheck's.
 func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
-	own := *c // c belongs to its connection's goroutine
-	f, _, err := g.gather(ctx, &own)
+	f, _, err := g.gather(ctx, c)
 	if err != nil {
-		return g.failed(&own, err).Decision
+		return g.failed(c, err)
 	}
-	if own.Account != c.Account && c.Account != "" {
+	if f.Account != c.Account && c.Account != "" {
 		return Decision{Reason: muster.ReasonTransferred, Rule: 4, Detail: "the certificate belongs to another account now"}
 	}
-	f.OCSP.Answer, f.OCSP.Detail = c.Facts.OCSP.Answer, c.Facts.OCSP.Detail
+	if last := c.lastOCSP(); last != nil {
+		f.OCSP = *last
+	}
 	return Decide(f)
 }
 
@@ -271,8 +291,11 @@ func (g *Gate) Expiry(c *Candidate) time.Time { return c.Leaf.NotAfter.Add(g.ske
 // when the registry changes, and when the transport has ended. Package hooks
 // implements it, package broker uses it.
 type Session interface {
-	// Rejudge asks the rules and policies again, and acts on the answer.
+	// Rejudge asks the rules and policies again, and acts on the answer. It asks
+	// no network.
 	Rejudge(ctx context.Context)
+	// Recheck is Gate.Recheck of its candidate, and acts on the answer.
+	Recheck(ctx context.Context) (d Decision, asked bool)
 	// Kick closes the connection at once and says why where MQTT can.
 	Kick(r muster.Reason, detail string)
 	// End must be called when the server has returned from the connection.
@@ -284,8 +307,9 @@ func (g *Gate) Refused(c *Candidate, d Decision, clientID string) {
 	g.remember(c, d, clientID, c.Facts)
 }
 
-func (g *Gate) failed(c *Candidate, err error) *Candidate {
+// failed is the decision where it could not be found out what to decide. It
+// leaves c alone, which may belong to another goroutine.
+func (g *Gate) failed(c *Candidate, err error) Decision {
 	g.log.Error().Err(err).Str("certificate", c.ID).Msg("could not find out whether to admit")
-	c.Decision = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "the registry could not be asked"}
-	return c
+	return Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "the registry could not be asked"}
 }

@@ -16,7 +16,7 @@ import (
 
 // gather reads what the rules look at: account, record, tombstone, authority
 // and the issuer's OCSP settings, everything but the answer of a responder. It
-// returns the question where OCSP is to be asked, and sets c's account.
+// returns the question where OCSP is to be asked, else nil.
 func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, error) {
 	f := Facts{Now: g.now(), Skew: g.skew, SNI: c.SNI, Leaf: leafFacts(c.Leaf, c.ID)}
 	records, tombstones, err := g.registry.Find(ctx, c.ID)
@@ -32,7 +32,6 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, erro
 	if err != nil {
 		return f, nil, err
 	}
-	c.Account = f.Account
 	for _, t := range tombstones {
 		if t.Account == f.Account {
 			f.Tombstone = t.Kind

@@ -17,9 +17,8 @@ func (g *Gate) Inquire(ctx context.Context, chain []*x509.Certificate, sni strin
 	if err != nil {
 		return f, err
 	}
-	if _, ok := decideCheap(&f); !ok && f.OCSP.asks() {
-		a := g.ask(ctx, *q)
-		f.OCSP.Answer, f.OCSP.Detail = a.Status, a.Detail
+	if _, ok := decideCheap(&f); !ok && q != nil {
+		f.OCSP.learn(g.ask(ctx, *q))
 	}
 	return f, nil
 }

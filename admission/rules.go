@@ -365,6 +365,9 @@ func sawOCSP(f *Facts) string {
 		answer = "not asked"
 	}
 	s := fmt.Sprintf("OCSP is %s, the answer: %s", f.OCSP.Mode, answer)
+	if f.OCSP.settled() && f.OCSP.Responder != "" {
+		s += ", from " + f.OCSP.Responder // a failure's detail names those that were asked
+	}
 	if f.OCSP.Detail != "" {
 		s += " (" + f.OCSP.Detail + ")"
 	}

@@ -27,6 +27,9 @@ type Observer interface {
 	// others are hooks' to tell of.
 	Refused(reason muster.Reason)
 	Open(change int) // connections: +1 or -1
+	// Rechecked tells that OCSP was asked about a live connection, and for what
+	// that was closed; "" when it stays.
+	Rechecked(reason muster.Reason, took time.Duration)
 }
 
 // Config is what a Broker is made of.
@@ -58,6 +61,7 @@ type Broker struct {
 	live             *live
 	servers          *servers
 	conns            sync.WaitGroup
+	recheckers       chan struct{} // holds a token for each question under way
 }
 
 // New makes a broker. It starts nothing.
@@ -85,6 +89,8 @@ func New(c Config) (*Broker, error) {
 		limits:   newLimiter(c.Limits),
 		live:     newLive(),
 		servers:  newServers(c.NewHook, c.MaxPacketSize, c.Log),
+
+		recheckers: make(chan struct{}, recheckers),
 	}, nil
 }
 
@@ -240,3 +246,4 @@ func (unobserved) Inspected(time.Duration)                {}
 func (unobserved) Rejected(string)                        {}
 func (unobserved) Refused(muster.Reason)                  {}
 func (unobserved) Open(int)                               {}
+func (unobserved) Rechecked(muster.Reason, time.Duration) {}

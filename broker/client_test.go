@@ -176,6 +176,7 @@ func (o *observer) Handshake(r muster.Reason, _ time.Duration) { o.add("handshak
 func (o *observer) Inspected(time.Duration)                    { o.add("inspected", 1) }
 func (o *observer) Rejected(limit string)                      { o.add("rejected "+limit, 1) }
 func (o *observer) Open(n int)                                 { o.add("open", n) }
+func (o *observer) Rechecked(r muster.Reason, _ time.Duration) { o.add("rechecked "+string(r), 1) }
 func (o *observer) Judged(admission.Outcome, time.Duration)    {}
 func (o *observer) Connected(out admission.Outcome) {
 	o.add(fmt.Sprintf("connected %v", out.Enrolled), 1)

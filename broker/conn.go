@@ -23,7 +23,8 @@ type conn struct {
 	mu       sync.Mutex
 	admitted bool // Inspect would let it in
 	session  admission.Session
-	watched  []key // owned by live
+	watched  []key  // owned by live
+	number   uint64 // the same: in the order of coming
 }
 
 func newConn(tc *tls.Conn, l *live) *conn {

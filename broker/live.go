@@ -22,6 +22,7 @@ type key struct {
 type live struct {
 	mu       sync.Mutex
 	closed   bool
+	entered  uint64 // connections so far
 	conns    map[*conn]struct{}
 	watchers map[key]map[*conn]struct{}
 }
@@ -37,6 +38,8 @@ func (l *live) enter(c *conn) bool {
 	if l.closed {
 		return false
 	}
+	l.entered++
+	c.number = l.entered
 	l.conns[c] = struct{}{}
 	l.add(c, key{kind: muster.KindCertificate, id: c.id})
 	return true
@@ -124,18 +127,24 @@ type Changes func(ctx context.Context, after uint64, fn func(muster.Change) erro
 //
 // A change of a certificate is acted on at once; one of a policy, which may
 // concern every device of a fleet, by a goroutine of its own, so that a
-// revocation never waits for it.
+// revocation never waits for it. Where the OCSP settings of an issuer change, its
+// devices are asked about by the new ones before they are judged, on another:
+// that takes as long as the network does.
 func (b *Broker) Follow(ctx context.Context, changes Changes, after uint64) error {
 	ctx, cancel := context.WithCancel(ctx)
-	shared := newQueue()
-	var worker sync.WaitGroup
-	worker.Go(func() { shared.run(ctx, func(k key) { b.rejudge(ctx, b.live.watching(k)) }) })
-	defer worker.Wait()
+	shared, issuers := newQueue(), newQueue()
+	var workers sync.WaitGroup
+	workers.Go(func() { shared.run(ctx, func(k key) { b.rejudge(ctx, b.live.watching(k)) }) })
+	workers.Go(func() { issuers.run(ctx, func(k key) { b.recheckAll(ctx, b.live.watching(k)) }) })
+	defer workers.Wait()
 	defer cancel()
 	err := changes(ctx, after, func(c muster.Change) error {
-		if c.Kind == muster.KindCertificate {
+		switch c.Kind {
+		case muster.KindCertificate:
 			b.rejudge(ctx, b.live.watching(key{kind: c.Kind, id: c.ID}))
-		} else {
+		case muster.KindIssuer:
+			issuers.put(key{kind: c.Kind, account: c.Account, id: c.ID})
+		default:
 			shared.put(key{kind: c.Kind, account: c.Account, id: c.ID})
 		}
 		return nil

@@ -77,8 +77,8 @@ func TestMetrics(t *testing.T) {
 		`muster_refusals_total{reason="revoked"}`:                               2,
 		`muster_refusals_total{reason="untrusted_issuer"}`:                      1,
 		`muster_handshakes_total{result="untrusted_issuer"}`:                    1,
-		`muster_ocsp_requests_total{result="good"}`:                             1,
-		`muster_ocsp_requests_total{result="revoked"}`:                          1,
+		`muster_ocsp_answers_total{result="good",source="responder"}`:           1,
+		`muster_ocsp_answers_total{result="revoked",source="responder"}`:        1,
 		`muster_handshakes_total{result="ok"}`:                                  6,
 		`muster_api_requests_total{code="200",operation="DescribeCertificate"}`: 1,
 	}

@@ -36,6 +36,9 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 	if err != nil {
 		return err
 	}
+	if der := takeBrought(cl); der != nil {
+		c.Brought = der
+	}
 	account := c.Account
 	out := h.gate.Connect(ctx, c)
 	h.observer.Judged(out, time.Since(start))

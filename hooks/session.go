@@ -60,6 +60,17 @@ func (s *Session) Rejudge(ctx context.Context) {
 	s.judgeSubscriptions()
 }
 
+// Recheck has OCSP asked again, and closes the connection if the answer does not
+// let it stay.
+func (s *Session) Recheck(ctx context.Context) (d admission.Decision, asked bool) {
+	defer s.hook.guard("Recheck", func() { s.Kick(muster.ReasonInternalError, "it could not be judged") })
+	d, asked = s.hook.gate.Recheck(ctx, s.candidate)
+	if asked && d.Verdict != admission.Admit {
+		s.Kick(d.Reason, d.Detail)
+	}
+	return d, asked
+}
+
 // refresh reads the principal and binds its policies. It reads once more after
 // what it watches has grown, for a change before the watching was not told.
 func (s *Session) refresh(ctx context.Context) (grounds, error) {

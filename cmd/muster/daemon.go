@@ -55,10 +55,11 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 	if err != nil {
 		return nil, err
 	}
-	d.state, err = openState(ctx, c, log, d.askedOCSP)
+	d.state, err = openState(ctx, c, log, d.metrics)
 	if err != nil {
 		return nil, err
 	}
+	d.metrics.OCSPBreakers(func() int { return len(d.ocsp.Breakers()) })
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -124,6 +125,7 @@ func (d *daemon) run(ctx context.Context, l *listeners) error {
 	if err == nil {
 		front.Go(func() error { return d.follow(ctx, seq) })
 		front.Go(func() error { return d.broker.Serve(ctx, l.mqtt) })
+		front.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
 		front.Go(func() error { return d.serveHTTP(ctx, d.api, l.api) })
 		front.Go(func() error { return d.serveHTTP(ctx, d.probes(), l.http) })
 		front.Go(func() error { return d.serveHTTP(ctx, d.admin.Handler(), l.admin) })

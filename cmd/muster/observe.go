@@ -6,7 +6,6 @@ import (
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/internal/metrics"
-	"github.com/muster-mqtt/muster/ocsp"
 )
 
 // brokerObserver joins what package broker tells to the metrics.
@@ -29,6 +28,11 @@ func (o brokerObserver) Open(change int) {
 	} else {
 		o.m.ConnectionClosed()
 	}
+}
+
+func (o brokerObserver) Rechecked(r muster.Reason, took time.Duration) {
+	o.m.Stage(metrics.StageRecheck, took)
+	o.m.OCSPRecheck(r)
 }
 
 // hookObserver joins what package hooks tells to the metrics.
@@ -68,20 +72,3 @@ func (o hookObserver) Kicked(r muster.Reason, took time.Duration) {
 }
 
 func (o hookObserver) Dropped(n int) { o.m.MessagesDropped(n) }
-
-// askedOCSP counts the answers that came from a responder.
-func (d *daemon) askedOCSP(a ocsp.Answer) {
-	if a.Source == ocsp.SourceMemory || a.Source == ocsp.SourceCache {
-		return
-	}
-	switch a.Status {
-	case ocsp.Good:
-		d.metrics.OCSPRequest(metrics.OCSPGood)
-	case ocsp.Revoked:
-		d.metrics.OCSPRequest(metrics.OCSPRevoked)
-	case ocsp.Unknown:
-		d.metrics.OCSPRequest(metrics.OCSPUnknown)
-	case ocsp.Unavailable:
-		d.metrics.OCSPRequest(metrics.OCSPUnavailable)
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/api/admin"
 	"github.com/muster-mqtt/muster/config"
+	"github.com/muster-mqtt/muster/internal/metrics"
 	"github.com/muster-mqtt/muster/ocsp"
 	"github.com/muster-mqtt/muster/registry"
 	"github.com/muster-mqtt/muster/registry/badgerdb"
@@ -27,9 +28,9 @@ type state struct {
 	admin  *admin.Admin
 }
 
-// openState opens the registry and makes what stands on it. asked is told of
-// every answer of OCSP; nil is allowed.
-func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked func(ocsp.Answer)) (s *state, err error) {
+// openState opens the registry and makes what stands on it. m counts what OCSP
+// does; nil is allowed.
+func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *metrics.Metrics) (s *state, err error) {
 	s = &state{config: c, log: log}
 	defer func() {
 		if err != nil {
@@ -54,7 +55,8 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked 
 	}
 	s.ocsp, err = ocsp.New(ocsp.Config{
 		Limits: ocsp.Limits{Skew: c.OCSP.Skew}, Cache: s.store, AllowPrivate: c.OCSP.AllowPrivate,
-		Timeout: c.OCSP.Timeout, Concurrent: c.OCSP.Concurrent, Waiting: c.OCSP.Waiting, Log: log,
+		Timeout: c.OCSP.Timeout, Concurrent: c.OCSP.Concurrent, Waiting: c.OCSP.Waiting,
+		Observe: ocspObserver(m), Log: log,
 	})
 	if err != nil {
 		return s, err
@@ -64,7 +66,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, asked 
 		return s, err
 	}
 	s.gate, err = admission.New(admission.Config{
-		Registry: s.store, Ask: asker(s.ocsp, asked), Skew: c.Admission.ClockSkew, PendingCap: c.Registry.PendingCap,
+		Registry: s.store, Ask: asker(s.ocsp, m), Skew: c.Admission.ClockSkew, PendingCap: c.Registry.PendingCap,
 		Memory: s.memory, Log: log,
 	})
 	if err != nil {
@@ -82,19 +84,4 @@ func (s *state) close() error {
 		return nil
 	}
 	return s.engine.Close()
-}
-
-// asker turns the answers of package ocsp into the words of the rules.
-func asker(client *ocsp.Client, asked func(ocsp.Answer)) admission.Asker {
-	words := map[ocsp.Status]admission.AnswerStatus{
-		ocsp.Good: admission.AnswerGood, ocsp.Revoked: admission.AnswerRevoked, ocsp.Unknown: admission.AnswerUnknown,
-		ocsp.Unavailable: admission.AnswerUnavailable, ocsp.NoURL: admission.AnswerNoURL,
-	}
-	return func(ctx context.Context, q admission.Question) admission.Answer {
-		a := client.Check(ctx, ocsp.Question(q))
-		if asked != nil {
-			asked(a)
-		}
-		return admission.Answer{Status: words[a.Status], Hold: a.Hold, Detail: a.Detail}
-	}
 }

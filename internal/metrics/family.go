@@ -2,6 +2,9 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
+// other is the value of a label for every word that is not on its list.
+const other = "other"
+
 // family is a metric with one label of type W whose words are known from the
 // start. It is not written to after it was made, and so needs no lock.
 type family[W ~string, M any] struct {
@@ -17,7 +20,7 @@ func (f family[W, M]) of(word W) M {
 }
 
 func newFamily[W ~string, M any](series func(...string) M, words []W) family[W, M] {
-	f := family[W, M]{known: make(map[W]M, len(words)), other: series("other")}
+	f := family[W, M]{known: make(map[W]M, len(words)), other: series(other)}
 	for _, word := range words {
 		f.known[word] = series(string(word))
 	}

@@ -31,7 +31,7 @@ type Metrics struct {
 	refusals         family[muster.Reason, prometheus.Counter]
 	registrations    family[Registration, prometheus.Counter]
 	stageSeconds     family[Stage, prometheus.Observer]
-	ocspRequests     family[OCSPResult, prometheus.Counter]
+	ocsp             ocspMetrics
 	connections      prometheus.Gauge
 	rejected         family[Limit, prometheus.Counter]
 	apiRequests      *prometheus.CounterVec
@@ -66,10 +66,8 @@ func New() *Metrics {
 			"outcome", []Registration{RegistrationActive, RegistrationPending, RegistrationFailed}),
 		stageSeconds: histograms(r, "muster_admission_seconds",
 			"Duration of the stages of admission.", "stage", slow(),
-			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol}),
-		ocspRequests: counters(r, "muster_ocsp_requests_total",
-			"Requests to OCSP responders, by what was answered.", "result",
-			[]OCSPResult{OCSPGood, OCSPRevoked, OCSPUnknown, OCSPUnavailable}),
+			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol, StageRecheck}),
+		ocsp: newOCSPMetrics(r),
 		connections: gauge(r, "muster_connections",
 			"Connections of devices that are open, from accept on."),
 		rejected: counters(r, "muster_accept_rejected_total",
@@ -130,9 +128,6 @@ func (m *Metrics) Registration(r Registration) { m.registrations.of(r).Inc() }
 
 // Stage observes how long a stage of admission took.
 func (m *Metrics) Stage(s Stage, took time.Duration) { m.stageSeconds.of(s).Observe(took.Seconds()) }
-
-// OCSPRequest counts a request to a responder.
-func (m *Metrics) OCSPRequest(r OCSPResult) { m.ocspRequests.of(r).Inc() }
 
 // ConnectionOpened counts a connection that was accepted; each must be followed
 // by one ConnectionClosed.

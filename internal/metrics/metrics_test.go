@@ -29,7 +29,7 @@ func exercise() *Metrics {
 	m.Refused(muster.ReasonRevoked)
 	m.Registration(RegistrationPending)
 	m.Stage(StageInspect, time.Second)
-	m.OCSPRequest(OCSPRevoked)
+	exerciseOCSP(m)
 	m.ConnectionOpened()
 	m.ConnectionOpened()
 	m.ConnectionClosed()
@@ -41,6 +41,23 @@ func exercise() *Metrics {
 	m.CertificateExpires(ListenerMQTT, time.Unix(1_800_000_000, 0))
 	m.CertificateExpires(ListenerAPI, time.Unix(1_900_000_000, 0))
 	return m
+}
+
+func exerciseOCSP(m *Metrics) {
+	m.OCSPRequest(OCSPPost, OCSPRevoked, false, time.Millisecond)
+	m.OCSPRequest(OCSPGet, OCSPGood, true, 2*time.Millisecond)
+	m.OCSPFailure("timeout")
+	m.OCSPAnswer(OCSPFromDevice, OCSPGood)
+	m.OCSPAnswer(OCSPFromNowhere, OCSPNoURL)
+	m.OCSPBrought(OCSPUnavailable)
+	m.OCSPNotAsked(OCSPBreakerOpen)
+	m.OCSPTrip()
+	m.OCSPBreakers(func() int { return 3 })
+	m.OCSPWaiting(+1)
+	m.OCSPWaiting(+1)
+	m.OCSPWaiting(-1)
+	m.OCSPRecheck("")
+	m.OCSPRecheck(muster.ReasonRevoked)
 }
 
 func TestEachMethodReachesItsSeries(t *testing.T) {
@@ -67,7 +84,21 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		`muster_admission_seconds_count{stage="handshake"}`:               "1",
 		`muster_admission_seconds_sum{stage="inspect"}`:                   "1",
 		`muster_admission_seconds_count{stage="inspect"}`:                 "1",
-		`muster_ocsp_requests_total{result="revoked"}`:                    "1",
+		`muster_ocsp_requests_total{method="POST",result="revoked"}`:      "1",
+		`muster_ocsp_requests_total{method="GET",result="good"}`:          "1",
+		`muster_ocsp_refreshes_total{result="good"}`:                      "1",
+		`muster_ocsp_request_seconds_sum`:                                 "0.003",
+		`muster_ocsp_request_seconds_count`:                               "2",
+		`muster_ocsp_failures_total{fault="timeout"}`:                     "1",
+		`muster_ocsp_answers_total{result="good",source="brought"}`:       "1",
+		`muster_ocsp_answers_total{result="no_url",source="none"}`:        "1",
+		`muster_ocsp_brought_total{result="unavailable"}`:                 "1",
+		`muster_ocsp_not_asked_total{cause="breaker_open"}`:               "1",
+		`muster_ocsp_breaker_trips_total`:                                 "1",
+		`muster_ocsp_breakers_open`:                                       "3",
+		`muster_ocsp_waiting`:                                             "1",
+		`muster_ocsp_rechecks_total{outcome="kept"}`:                      "1",
+		`muster_ocsp_rechecks_total{outcome="revoked"}`:                   "1",
 		`muster_connections`:                                              "1",
 		`muster_accept_rejected_total{limit="connects_per_address"}`:      "1",
 		`muster_api_requests_total{code="404",operation="DescribeThing"}`: "1",
@@ -141,15 +172,19 @@ func TestReadmeListsAll(t *testing.T) {
 
 // labelText lists the values of a label, unless they are too many to read.
 func labelText(label string, values []string) string {
+	slices.Sort(values) // those of one label repeat where there is a second
+	values = slices.Compact(values)
 	switch {
 	case len(values) >= len(reasons()):
 		return "`" + label + "`: a reason of refusal" + map[bool]string{true: ", or ok"}[slices.Contains(values, "ok")]
 	case label == "operation":
 		return "`operation`: of the API, or unknown"
+	case label == "fault":
+		return "`fault`: a word for what was wrong, such as timeout, tls or nonce"
 	case label == "code":
 		return "`code`: HTTP status"
 	}
-	values = slices.DeleteFunc(values, func(v string) bool { return v == "other" })
+	values = slices.DeleteFunc(values, func(v string) bool { return v == other })
 	return "`" + label + "`: " + strings.Join(values, ", ")
 }
 
@@ -166,7 +201,11 @@ func TestUnknownWordsAreOther(t *testing.T) {
 		m.Handshake(muster.Reason(word), 0)
 		m.Registration(Registration(word))
 		m.Stage(Stage(word), 0)
-		m.OCSPRequest(OCSPResult(word))
+		m.OCSPRequest(OCSPMethod(word), OCSPResult(word), true, 0)
+		m.OCSPAnswer(OCSPSource(word), OCSPResult(word))
+		m.OCSPBrought(OCSPResult(word))
+		m.OCSPNotAsked(OCSPHindrance(word))
+		m.OCSPRecheck(muster.Reason(word))
 		m.AcceptRejected(Limit(word))
 	}
 	after, err := testutil.GatherAndCount(m.registry)

@@ -2,8 +2,12 @@ package metrics
 
 import "github.com/muster-mqtt/muster"
 
-// ok stands among the reasons for which a handshake fails: for none.
-const ok muster.Reason = "ok"
+// Words that stand among the reasons of a refusal, for none: of a handshake, and
+// of a live connection that was looked at again.
+const (
+	ok   muster.Reason = "ok"
+	kept muster.Reason = "kept"
+)
 
 type outcome string
 
@@ -26,23 +30,55 @@ const (
 // Stage is a stage of admission, in the order that a connection takes.
 type Stage string
 
-// The stages of admission.
+// The stages of admission, and the one after it.
 const (
 	StageHandshake Stage = "handshake" // TLS, of those that succeeded
 	StageInspect   Stage = "inspect"   // finding the record, and asking by OCSP
 	StageConnect   Stage = "connect"   // from CONNECT to its verdict, enrolment included
 	StageEnrol     Stage = "enrol"     // rendering the template, and writing
+	StageRecheck   Stage = "recheck"   // asking by OCSP about a live connection
 )
 
-// OCSPResult is what became of a request to a responder.
+// OCSPResult is what OCSP says of a certificate.
 type OCSPResult string
 
-// The results of a request.
+// The results of a request, and of a question.
 const (
 	OCSPGood        OCSPResult = "good"
 	OCSPRevoked     OCSPResult = "revoked"
 	OCSPUnknown     OCSPResult = "unknown"     // the responder does not know the certificate
 	OCSPUnavailable OCSPResult = "unavailable" // no answer, or none that could be believed
+	OCSPNoURL       OCSPResult = "no_url"      // nobody says which responder to ask
+)
+
+// OCSPMethod is how a responder was asked.
+type OCSPMethod string
+
+// The methods of RFC 6960 appendix A.
+const (
+	OCSPGet  OCSPMethod = "GET"
+	OCSPPost OCSPMethod = "POST"
+)
+
+// OCSPSource is where an answer came from.
+type OCSPSource string
+
+// The sources of answers.
+const (
+	OCSPFromResponder OCSPSource = "responder"
+	OCSPFromMemory    OCSPSource = "memory"
+	OCSPFromCache     OCSPSource = "cache" // of an earlier run of the server
+	OCSPFromDevice    OCSPSource = "brought"
+	OCSPFromNowhere   OCSPSource = "none"
+)
+
+// OCSPHindrance is why no responder was asked.
+type OCSPHindrance string
+
+// The hindrances.
+const (
+	OCSPBreakerOpen    OCSPHindrance = "breaker_open"
+	OCSPTooManyWaiting OCSPHindrance = "too_many_waiting"
 )
 
 // Limit is a limit of the listener, by its key under limits in muster.yaml.
