@@ -37,6 +37,11 @@ type enrolment struct {
 // judge again. A template that cannot be applied is no error: nothing of it is
 // written but the reason, in ProvisioningFailure, and the record stays
 // PENDING_ACTIVATION.
+//
+// A record that is PENDING_ACTIVATION is not one that the template found: its
+// status is set whatever StatusOverride says. A thing that exists is kept as it
+// is, and fails the template if another authority's made it, unless its
+// Override says otherwise.
 func (s *Store) Enrol(ctx context.Context, e muster.Enrolment) (muster.Enrolled, error) {
 	job, err := s.prepare(e)
 	if err != nil {
@@ -88,6 +93,9 @@ func (s *Store) prepare(e muster.Enrolment) (*enrolment, error) {
 	}
 	if r.Status != muster.Active && r.Status != muster.Inactive {
 		return nil, fmt.Errorf("registration: status %q: want ACTIVE or INACTIVE: %w", r.Status, muster.ErrInvalid)
+	}
+	if err := checkOverrides(r); err != nil {
+		return nil, fmt.Errorf("registration: %w", err)
 	}
 	if job.Failure == "" {
 		job.Failure = faultOf(r)
@@ -218,7 +226,8 @@ func clip(reason string) string {
 
 // plan is what a registration is going to write beside the certificate.
 type plan struct {
-	thing    *muster.Thing // nil: none, or it exists
+	thing    *muster.Thing // nil: none, or one that stays as it is
+	version  uint64        // of the thing's document; 0: it is new
 	policies []muster.Policy
 	attached muster.Certificate // its Things and Policies after
 }
@@ -250,12 +259,12 @@ func (e *enrolment) plan(t *tx, c *certificateTx) (p plan, reason string, err er
 
 func (e *enrolment) planThing(t *tx, p *plan) (reason string, err error) {
 	want := e.Registration.Thing
-	have, _, err := read[muster.Thing](t, KindThing, docID(KindThing, e.Account, want.Name))
-	switch {
-	case err == nil && have.Authority != "" && have.Authority != e.AuthorityID:
-		return fmt.Sprintf("the thing %q was provisioned under the authority %s and is not taken over", want.Name, have.Authority), nil
-	case err == nil || !errors.Is(err, muster.ErrNotFound):
-		return "", err // one that exists keeps its attributes, type and groups
+	have, version, err := read[muster.Thing](t, KindThing, docID(KindThing, e.Account, want.Name))
+	if err == nil {
+		return e.planOverride(t, p, have, version)
+	}
+	if !errors.Is(err, muster.ErrNotFound) {
+		return "", err
 	}
 	thing := &muster.Thing{
 		Account: e.Account, Name: want.Name, ID: e.thingID, Type: want.Type, Groups: sortedNames(want.Groups),
@@ -299,7 +308,7 @@ func holdsDocument(p muster.Policy, document string) bool {
 
 func (e *enrolment) apply(t *tx, c *certificateTx, p plan) error {
 	if p.thing != nil {
-		if err := t.put(0, p.thing); err != nil {
+		if err := t.put(p.version, p.thing); err != nil {
 			return err
 		}
 	}
