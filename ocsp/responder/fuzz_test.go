@@ -32,6 +32,8 @@ func FuzzServeHTTP(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(der)
+		f.Add(withExtensions(f, der, nonce(f, 32)))
+		f.Add(withExtensions(f, der, nonce(f, 200)))
 	}
 	f.Add([]byte("hello"))
 	handler, err := responder.New(responder.Config{

@@ -16,7 +16,7 @@ import (
 )
 
 // maxRequest is the longest request in bytes of DER. One about a single
-// certificate has some 80 bytes, or 150 with SHA-512 and a nonce.
+// certificate has some 80 bytes, or 250 with SHA-512 and a nonce.
 const maxRequest = 4 << 10
 
 // ServeHTTP answers one request (RFC 6960 appendix A). What it cannot answer
@@ -34,7 +34,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, ocsp.MalformedRequestErrorResponse, err)
 		return
 	}
-	request, err := parse(der)
+	request, nonce, err := parse(der)
 	if err != nil {
 		h.refuse(w, ocsp.MalformedRequestErrorResponse, err)
 		return
@@ -49,12 +49,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, ocsp.InternalErrorErrorResponse, fmt.Errorf("serial number %x: %w", request.SerialNumber, err))
 		return
 	}
-	reply, err := h.response(request, state, now)
+	reply, err := h.response(request, nonce, state, now)
 	if err != nil {
 		h.refuse(w, ocsp.InternalErrorErrorResponse, err)
 		return
 	}
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet && nonce == nil {
 		h.letCache(w.Header(), reply, now)
 	}
 	w.Write(reply)
@@ -88,25 +88,28 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(path)
 }
 
-// parse reads a request about exactly one certificate. x/crypto/ocsp would
-// answer the first of several and leave the client to guess.
-func parse(der []byte) (*ocsp.Request, error) {
+// parse reads a request about exactly one certificate, and its nonce if it has
+// one. x/crypto/ocsp would answer the first of several and leave the client to
+// guess, and does not see extensions.
+func parse(der []byte) (*ocsp.Request, []byte, error) {
 	request, err := ocsp.ParseRequest(der)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var outer struct {
 		TBS struct {
-			Version   int              `asn1:"explicit,tag:0,default:0,optional"`
-			Requestor pkix.RDNSequence `asn1:"explicit,tag:1,optional"`
-			List      []asn1.RawValue
+			Version    int           `asn1:"explicit,tag:0,default:0,optional"`
+			Requestor  asn1.RawValue `asn1:"explicit,tag:1,optional"` // a GeneralName
+			List       []asn1.RawValue
+			Extensions []pkix.Extension `asn1:"explicit,tag:2,optional"`
 		}
 	}
 	if _, err := asn1.Unmarshal(der, &outer); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if n := len(outer.TBS.List); n != 1 {
-		return nil, fmt.Errorf("a request about %d certificates: ask about one at a time", n)
+		return nil, nil, fmt.Errorf("a request about %d certificates: ask about one at a time", n)
 	}
-	return request, nil
+	nonce, err := readNonce(outer.TBS.Extensions)
+	return request, nonce, err
 }

@@ -1,6 +1,6 @@
 // Package responder answers OCSP requests for one authority (RFC 6960, in the
-// profile of RFC 5019: one certificate a request, no nonces, so that caches
-// work). It is the other side of package ocsp, for authorities that Muster
+// profile of RFC 5019: one certificate a request, by GET or POST). A nonce is
+// given back (RFC 9654), and such an answer is not for caches. It is the other side of package ocsp, for authorities that Muster
 // itself keeps and for the one that muster demo makes.
 package responder
 
@@ -135,8 +135,8 @@ func (h *Handler) answersFor(r *ocsp.Request) bool {
 	return id != nil && bytes.Equal(r.IssuerNameHash, id.IssuerNameHash) && bytes.Equal(r.IssuerKeyHash, id.IssuerKeyHash)
 }
 
-// response makes the signed answer.
-func (h *Handler) response(r *ocsp.Request, s State, now time.Time) ([]byte, error) {
+// response makes the signed answer, with the nonce if that is not nil.
+func (h *Handler) response(r *ocsp.Request, nonce []byte, s State, now time.Time) ([]byte, error) {
 	template := ocsp.Response{
 		SerialNumber: r.SerialNumber,
 		IssuerHash:   r.HashAlgorithm,
@@ -158,5 +158,16 @@ func (h *Handler) response(r *ocsp.Request, s State, now time.Time) ([]byte, err
 	if responder == nil {
 		responder = h.cfg.Issuer
 	}
-	return ocsp.CreateResponse(h.cfg.Issuer, responder, template, h.cfg.Signer)
+	if nonce == nil {
+		return ocsp.CreateResponse(h.cfg.Issuer, responder, template, h.cfg.Signer)
+	}
+	template.SignatureAlgorithm = x509.ECDSAWithSHA256
+	if _, ok := h.cfg.Signer.Public().(*rsa.PublicKey); ok {
+		template.SignatureAlgorithm = x509.SHA256WithRSA
+	}
+	der, err := ocsp.CreateResponse(h.cfg.Issuer, responder, template, unsigned{h.cfg.Signer})
+	if err != nil {
+		return nil, err
+	}
+	return h.addNonce(der, nonce)
 }

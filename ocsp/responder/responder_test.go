@@ -268,7 +268,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// OpenSSL's client verifies the answers too.
+// OpenSSL's client verifies the answers too, and misses no nonce.
 func TestOpenSSLClient(t *testing.T) {
 	a := authority(t)
 	for name, delegate := range map[string]*mint.Leaf{"issuer": nil, "delegate": delegateOf(t, a)} {
@@ -285,7 +285,8 @@ func TestOpenSSLClient(t *testing.T) {
 					t.Fatal(err)
 				}
 				out, err := exec.Command("openssl", "ocsp", "-issuer", ca, "-CAfile", ca, "-cert", leaf, "-url", o.server.URL).CombinedOutput()
-				if err != nil || !strings.Contains(string(out), "Response verify OK") || !strings.Contains(string(out), leaf+": "+want) {
+				if err != nil || !strings.Contains(string(out), "Response verify OK") || !strings.Contains(string(out), leaf+": "+want) ||
+					strings.Contains(string(out), "no nonce") {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})
