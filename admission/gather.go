@@ -69,10 +69,12 @@ const maxText = 512
 
 // clip bounds such a text and replaces what a terminal would obey rather than
 // show: whoever reads a refusal reads what a stranger wrote.
-func clip(s string) string {
-	long := len(s) > maxText
+func clip(s string) string { return clipTo(s, maxText) }
+
+func clipTo(s string, most int) string {
+	long := len(s) > most
 	if long {
-		s = s[:maxText]
+		s = s[:most]
 	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -24,8 +24,10 @@ type RefusalStore interface {
 	SaveRefusals(ctx context.Context, put, drop []muster.Refusal) error
 }
 
-// Bounds of what is remembered. A refusal is about 1.5 KB.
+// Bounds of what is remembered. A refusal is about 1.5 KB, and 3 KB at most
+// without the names in its certificate.
 const (
+	maxDetail = 1024 // bytes of its detail
 	ringSize  = 1000 // refusals an authority, and of all strangers together
 	flushSize = 400  // refusals one transaction stores
 	flushTime = 10 * time.Second
@@ -316,6 +318,6 @@ func (g *Gate) remember(c *Candidate, d Decision, clientID string, f Facts) {
 	}
 	g.memory.Remember(muster.Refusal{
 		Time: now, First: now, Count: 1, Account: account, AuthorityID: authority, CertificateID: c.ID,
-		Reason: d.Reason, Detail: clip(d.Detail), ClientID: clip(clientID), Remote: c.Remote, Facts: facts,
+		Reason: d.Reason, Detail: clipTo(d.Detail, maxDetail), ClientID: clip(clientID), Remote: c.Remote, Facts: facts,
 	})
 }

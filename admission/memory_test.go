@@ -315,7 +315,7 @@ func TestRememberedTextIsBounded(t *testing.T) {
 	long := strings.Repeat("ä", 40_000)
 	f.gate.Refused(c, admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: long}, long)
 	r := f.memory.Recall(c.ID)
-	if len(r) != 1 || len(r[0].ClientID) > 600 || len(r[0].Detail) > 600 || !strings.HasPrefix(r[0].ClientID, "ääää") {
+	if len(r) != 1 || len(r[0].ClientID) > 600 || len(r[0].Detail) > 1100 || !strings.HasPrefix(r[0].ClientID, "ääää") {
 		t.Fatalf("%d remembered, or too long", len(r))
 	}
 	if strings.ContainsRune(r[0].ClientID, '�') {

@@ -58,7 +58,7 @@ func (g *Gate) Failed(f Failure) {
 		return
 	}
 	g.memory.Remember(muster.Refusal{
-		Time: now, First: now, Count: 1, Reason: f.Reason, Detail: clip(f.Detail), Remote: f.Remote, Facts: facts,
+		Time: now, First: now, Count: 1, Reason: f.Reason, Detail: clipTo(f.Detail, maxDetail), Remote: f.Remote, Facts: facts,
 	})
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -21,7 +19,7 @@ type explainFlags struct {
 	question admin.Question
 	from     string
 	last     bool
-	output   string
+	output   format
 }
 
 func explainCommand(configPath *string) *cobra.Command {
@@ -45,9 +43,6 @@ the running server only.`,
 			"  muster explain --from 192.0.2.7\n  muster explain --last 5 -o json",
 		Args: usageArgs(f.checkArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.output != "text" && f.output != "json" {
-				return &usageError{fmt.Errorf("-o %s: want text or json", f.output)}
-			}
 			if f.from != "" || f.last {
 				return explainRefusals(cmd, *configPath, &f, args)
 			}
@@ -57,7 +52,7 @@ the running server only.`,
 	cmd.Flags().StringVar(&f.question.SNI, "sni", "", "the server `name` that the device sends")
 	cmd.Flags().StringVar(&f.from, "from", "", "tell of the refusals that came from this IP `address`")
 	cmd.Flags().BoolVar(&f.last, "last", false, "tell of the latest refusals; a number says how many, else 20")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "the `form` of the answer: text or json")
+	f.output.add(cmd)
 	return cmd
 }
 
@@ -97,10 +92,7 @@ func explainCertificate(cmd *cobra.Command, configPath string, f *explainFlags, 
 		if err != nil {
 			return err
 		}
-		if f.output == "json" {
-			return writeJSON(cmd.OutOrStdout(), e)
-		}
-		return printExplanation(cmd.OutOrStdout(), e)
+		return f.output.print(cmd.OutOrStdout(), e, func(b *bytes.Buffer) { printExplanation(b, e) })
 	})
 }
 
@@ -114,39 +106,27 @@ func explainRefusals(cmd *cobra.Command, configPath string, f *explainFlags, arg
 		if err != nil {
 			return err
 		}
-		if f.output == "json" {
-			return writeJSON(cmd.OutOrStdout(), list)
+		if len(list.Refusals) == 0 && f.output == formatText {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "no refusal is remembered")
 		}
-		return printRefusals(cmd.OutOrStdout(), list)
+		for i, r := range list.Refusals {
+			err = errors.Join(err, f.output.print(cmd.OutOrStdout(), r, func(b *bytes.Buffer) { printListed(b, i, r) }))
+		}
+		return err
 	})
 }
 
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
-// printRefusals writes them one after another, for people.
-func printRefusals(w io.Writer, list admin.RefusalList) error {
-	var b bytes.Buffer
-	if len(list.Refusals) == 0 {
-		b.WriteString("no refusal is remembered\n")
+// printListed prints one refusal of several, with whose it was.
+func printListed(b *bytes.Buffer, i int, r admin.Refusal) {
+	if i > 0 {
+		b.WriteByte('\n')
 	}
-	for i, r := range list.Refusals {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		printRefusal(&b, r)
-		if r.CertificateID == "" {
-			b.WriteString("  no certificate was seen\n")
-			continue
-		}
-		fmt.Fprintf(&b, "  certificate %s\n  subject %q\n", r.CertificateID, r.Subject)
+	printRefusal(b, r)
+	if r.CertificateID == "" {
+		b.WriteString("  no certificate was seen\n")
+		return
 	}
-	_, err := w.Write(b.Bytes())
-	return err
+	fmt.Fprintf(b, "  certificate %s\n  subject %s\n", r.CertificateID, printable(r.Subject))
 }
 
 func printRefusal(b *bytes.Buffer, r admin.Refusal) {
@@ -166,16 +146,15 @@ func printRefusal(b *bytes.Buffer, r admin.Refusal) {
 }
 
 // printExplanation writes one line a rule, for people.
-func printExplanation(w io.Writer, e admin.Explanation) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "certificate  %s\nsubject      %s\n", e.CertificateID, e.Subject)
+func printExplanation(b *bytes.Buffer, e admin.Explanation) {
+	fmt.Fprintf(b, "certificate  %s\nsubject      %s\n", e.CertificateID, printable(e.Subject))
 	if e.Account != "" {
-		fmt.Fprintf(&b, "account      %s\n", e.Account)
+		fmt.Fprintf(b, "account      %s\n", e.Account)
 	}
 	if e.Remembered {
-		fmt.Fprintf(&b, "note         the certificate is not registered; these are the facts of its latest refusal\n")
+		fmt.Fprintf(b, "note         the certificate is not registered; these are the facts of its latest refusal\n")
 	}
-	fmt.Fprintf(&b, "decision     %s\n\n", strings.TrimSpace(e.Verdict+" "+string(e.Reason)))
+	fmt.Fprintf(b, "decision     %s\n\n", strings.TrimSpace(e.Verdict+" "+string(e.Reason)))
 	for _, l := range e.Lines {
 		mark, says := " ", ""
 		switch {
@@ -187,20 +166,18 @@ func printExplanation(w io.Writer, e admin.Explanation) error {
 		if l.Decides {
 			mark = ">"
 		}
-		fmt.Fprintf(&b, "%s %2s %-20s %s\n", mark, number(l.Rule), l.Name, l.Saw)
+		fmt.Fprintf(b, "%s %2s %-20s %s\n", mark, number(l.Rule), l.Name, l.Saw)
 		if says != "" {
-			fmt.Fprintf(&b, "     %-20s %s\n", "", says)
+			fmt.Fprintf(b, "     %-20s %s\n", "", says)
 		}
 		if l.Mend != "" {
-			fmt.Fprintf(&b, "     %-20s mend: %s\n", "", l.Mend)
+			fmt.Fprintf(b, "     %-20s mend: %s\n", "", l.Mend)
 		}
 	}
 	for _, r := range e.Refusals {
 		b.WriteByte('\n')
-		printRefusal(&b, r)
+		printRefusal(b, r)
 	}
-	_, err := w.Write(b.Bytes())
-	return err
 }
 
 func number(rule int) string {
