@@ -96,9 +96,9 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	transport := cl.Net.Conn
 	s := &Session{hook: h, client: cl, candidate: c, transport: transport, unlock: func() {}}
 	w := cl.Properties.Will
-	s.asked.Persistent = !s.transient()
+	s.asked.PersistentConnect = !s.transient()
 	if w.Flag != 0 {
-		s.asked.WillTopic = w.TopicName
+		s.asked.LastWill, s.asked.WillTopic = true, w.TopicName
 	}
 	cl.Net.Conn = &attached{Conn: transport, session: s} // before anyone else may close it
 	if conn, ok := transport.(Connection); ok {

@@ -38,6 +38,25 @@ func (a Action) String() string {
 	return fmt.Sprintf("Action(%d)", uint8(a))
 }
 
+// ParseAction reads a name as String writes it, in any case.
+func ParseAction(name string) (Action, bool) {
+	for a := Connect; a < actionEnd; a++ {
+		if strings.EqualFold(a.String(), name) {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
+// Resource returns what stands before the name in the resource of an action,
+// such as "topic/"; "" for no action.
+func (a Action) Resource() string {
+	if !a.valid() {
+		return ""
+	}
+	return a.kind().String() + "/"
+}
+
 // resourceKind is the part of an ARN that says what its name is.
 type resourceKind uint8
 

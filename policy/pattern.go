@@ -89,9 +89,9 @@ func (p pattern) bind(s *scope) (text string, missing *key) {
 	if p.fixed() {
 		return p.parts[0].text, nil
 	}
-	var b strings.Builder
+	pieces := make([]string, 0, 8) // joined, so that no byte more is kept than there are
 	for _, part := range p.parts {
-		b.WriteString(part.text)
+		pieces = append(pieces, part.text)
 		if part.variable == nil {
 			continue
 		}
@@ -99,9 +99,9 @@ func (p pattern) bind(s *scope) (text string, missing *key) {
 		if !ok {
 			return "", part.variable
 		}
-		b.WriteString(value)
+		pieces = append(pieces, value)
 	}
-	return b.String(), nil
+	return strings.Join(pieces, ""), nil
 }
 
 // String returns the pattern as it could have been written.

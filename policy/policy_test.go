@@ -3,9 +3,11 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/policy"
@@ -141,11 +143,20 @@ func bindTen(t testing.TB) *policy.Bound {
 }
 
 func TestEvaluateDoesNotAllocate(t *testing.T) {
-	b := bindTen(t)
+	docs := []*policy.Document{parse(t, tenStatements), parse(t, `
+{"Effect":"Deny","Action":"iot:*","Resource":"*","Condition":{"DateGreaterThan":{"aws:CurrentTime":["2099-01-01","${iot:Connection.Thing.Attributes[until]}"]}}},
+{"Effect":"Allow","Action":"iot:Receive","Resource":"*","Condition":{"NumericGreaterThan":{"aws:EpochTime":1},"StringLike":{"iot:ClientId":"sensor-*"}}}`)}
+	b := realm.Bind(docs, policy.Variables{
+		ClientID: "sensor-1", Now: time.Now, Thing: &muster.Thing{Attributes: map[string]string{"until": "2098-01-01T00:00:00Z"}},
+	})
+	if b.Evaluate(policy.Receive, "any") != policy.Allowed {
+		t.Fatal("the conditions on the time do not hold")
+	}
 	for _, name := range []string{"d/sensor-1/up", "d/sensor-2/up", "d/a/b/secret", strings.Repeat("d/", 200)} {
 		n := testing.AllocsPerRun(100, func() {
 			b.Evaluate(policy.Publish, name)
 			b.Evaluate(policy.Subscribe, name)
+			b.Evaluate(policy.Receive, name)
 		})
 		if n != 0 {
 			t.Errorf("%q: %v allocations", name, n)
@@ -169,5 +180,34 @@ func BenchmarkBind(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		realm.Bind(docs, policy.Variables{ClientID: "sensor-1"})
+	}
+}
+
+// What a session keeps. Conditions that it settles cost it nothing.
+func BenchmarkBoundSize(b *testing.B) {
+	device := `
+{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:us-east-1:123456789012:client/${iot:ClientId}"},
+{"Effect":"Allow","Action":"iot:Publish","Resource":"arn:aws:iot:us-east-1:123456789012:topic/telemetry/${iot:ClientId}"},
+{"Effect":"Allow","Action":"iot:Subscribe","Resource":"arn:aws:iot:us-east-1:123456789012:topicfilter/commands/${iot:ClientId}"},
+{"Effect":"Allow","Action":"iot:Receive","Resource":"arn:aws:iot:us-east-1:123456789012:topic/commands/*"}`
+	conditions := `,
+{"Effect":"Deny","Action":"iot:Connect","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"iot:ConnectAttributes":"LastWill"}}},
+{"Effect":"Deny","Action":"iot:*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}`
+	for name, statements := range map[string]string{"device": device, "conditions": device + conditions, "ten": tenStatements} {
+		b.Run(name, func(b *testing.B) {
+			docs := []*policy.Document{parse(b, statements)}
+			keep := make([]*policy.Bound, 0, b.N)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for i := range b.N {
+				id := fmt.Sprintf("sensor-%d", i)
+				keep = append(keep, realm.Bind(docs, policy.Variables{ClientID: id, SourceIP: "192.0.2.1"}))
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "B/session")
+			runtime.KeepAlive(keep)
+		})
 	}
 }

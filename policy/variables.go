@@ -42,8 +42,9 @@ type Variables struct {
 // ConnectAttributes are what a CONNECT asks for beyond a plain session. Only
 // iot:Connect has them.
 type ConnectAttributes struct {
-	Persistent bool   // PersistentConnect: the session is to outlive its connection
-	WillTopic  string // LastWill, and iot:LastWillTopic; "" if there is no will
+	PersistentConnect bool // the session is to outlive its connection
+	LastWill          bool
+	WillTopic         string // iot:LastWillTopic; "" if there is no will
 }
 
 // scope is a session as it is seen by one question of its statements.
@@ -117,10 +118,10 @@ func (s *scope) thing(k *key) string {
 func (s *scope) values(k *key) (values []string) {
 	switch {
 	case k.kind == connectAttributes && s.connecting:
-		if s.Connect.Persistent {
+		if s.Connect.PersistentConnect {
 			values = append(values, "PersistentConnect")
 		}
-		if s.Connect.WillTopic != "" {
+		if s.Connect.LastWill {
 			values = append(values, "LastWill")
 		}
 	case k.kind == availableKeys:

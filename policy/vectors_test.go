@@ -89,9 +89,9 @@ func (b *block) set(word, rest string) error {
 	case "domain":
 		v.DomainName = rest
 	case "persistent":
-		v.Connect.Persistent = true
+		v.Connect.PersistentConnect = true
 	case "will":
-		v.Connect.WillTopic = rest
+		v.Connect.LastWill, v.Connect.WillTopic = true, rest
 	case "now":
 		now, err := time.Parse(time.RFC3339, rest)
 		v.Now = func() time.Time { return now }
