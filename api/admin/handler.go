@@ -20,7 +20,9 @@ const maxRequest = 256 << 10
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}\n") })
+	mux.HandleFunc("POST /backup", a.backup)
 	mux.Handle("POST /explain", answers(a, a.Explain))
+	mux.Handle("POST /refusals", answers(a, a.Refusals))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
 	return mux

@@ -177,6 +177,15 @@ func follow[Value, In any](ctx context.Context, o *console, path string, in In, 
 
 // post returns the body of an answer that is 200 OK.
 func (o *console) post(ctx context.Context, path string, in any) (io.ReadCloser, error) {
+	w, err := o.ask(ctx, path, in)
+	if err != nil {
+		return nil, err
+	}
+	return w.Body, nil
+}
+
+// ask returns an answer that is 200 OK.
+func (o *console) ask(ctx context.Context, path string, in any) (*http.Response, error) {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -191,7 +200,7 @@ func (o *console) post(ctx context.Context, path string, in any) (io.ReadCloser,
 		return nil, err
 	}
 	if w.StatusCode == http.StatusOK {
-		return w.Body, nil
+		return w, nil
 	}
 	defer w.Body.Close()
 	var failed admin.Failure

@@ -85,31 +85,35 @@ func configFlag(dir string) string {
 	return " --config " + path
 }
 
-// make builds the directory beside its place and moves it there when it is
-// whole, so that a failure leaves nothing behind.
-func (s setup) make(ctx context.Context) (err error) {
-	if _, err := os.Lstat(s.dir); !errors.Is(err, fs.ErrNotExist) {
+func (s setup) make(ctx context.Context) error {
+	return makeDirectory(s.dir, func(tmp string) error { return s.writeFiles(ctx, tmp) })
+}
+
+// makeDirectory builds a directory beside its place and moves it there when it
+// is whole, so that a failure leaves nothing behind.
+func makeDirectory(dir string, fill func(tmp string) error) (err error) {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = errors.New("it exists; remove it, or choose another with --dir")
 		}
-		return fmt.Errorf("making %s: %w", s.dir, err)
+		return fmt.Errorf("making %s: %w", dir, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
-		return fmt.Errorf("making %s: %w", s.dir, err)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("making %s: %w", dir, err)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(s.dir), ".muster-init-")
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".muster-new-")
 	if err != nil {
-		return fmt.Errorf("making %s: %w", s.dir, err)
+		return fmt.Errorf("making %s: %w", dir, err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("making %s: %w", s.dir, err), os.RemoveAll(tmp))
+			err = errors.Join(fmt.Errorf("making %s: %w", dir, err), os.RemoveAll(tmp))
 		}
 	}()
-	if err := s.writeFiles(ctx, tmp); err != nil {
+	if err := fill(tmp); err != nil {
 		return err
 	}
-	return os.Rename(tmp, s.dir)
+	return errors.Join(os.Rename(tmp, dir), syncPath(filepath.Dir(dir)))
 }
 
 func (s setup) writeFiles(ctx context.Context, dir string) error {
