@@ -53,7 +53,7 @@ type told struct {
 func toldOf(r muster.Reason) told {
 	const prefix = "Connection error: "
 	switch r {
-	case muster.ReasonRevoked:
+	case muster.ReasonRevoked, muster.ReasonDeleted:
 		return told{5, 0x8A, prefix + "Connection Refused: not authorised.", prefix + "Banned"}
 	case muster.ReasonRevocationUnknown:
 		return told{3, 0x88, prefix + "Connection Refused: broker unavailable.", prefix + "Server unavailable"}

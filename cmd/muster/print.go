@@ -92,14 +92,19 @@ func (a *age) Set(text string) (err error) {
 	return nil
 }
 
-// isTerminal says whether somebody sits there.
+// isTerminal says whether somebody sits there, as far as the mode of a file can
+// tell: the other device that commands are commonly given is the empty one.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	empty, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, empty)
 }
 
 // short is as much of an ID as people compare, and commands take.

@@ -63,14 +63,16 @@ all of a selection. Their devices are refused and wait no more; muster cert set
   muster cert refuse --authority 5fb0d412 --older 7d --delete --yes`
 	cmd.Flags().BoolVar(&revoke, "revoke", false, "set REVOKED, which is final")
 	cmd.Flags().BoolVar(&remove, "delete", false, "remove the record: the device may register again")
-	cmd.MarkFlagsMutuallyExclusive("revoke", "delete")
-	cmd.PreRun = func(*cobra.Command, []string) {
+	cmd.PreRunE = func(*cobra.Command, []string) error {
 		switch {
+		case revoke && remove:
+			return &usageError{errors.New("--revoke keeps the record and --delete does not: choose one")}
 		case revoke:
 			s.become = muster.Revoked
 		case remove:
 			s.become = ""
 		}
+		return nil
 	}
 	return cmd
 }
