@@ -110,3 +110,74 @@ func (b *bench) check(t *testing.T, c *ocsp.Client) ocsp.Answer {
 func known(a ocsp.Answer) bool {
 	return a.Source == ocsp.SourceMemory || a.Source == ocsp.SourceCache
 }
+
+// record collects what a Client tells.
+type record struct {
+	mu     sync.Mutex
+	events []ocsp.Event
+	came   chan struct{} // has an element once something came
+}
+
+func newRecord() *record { return &record{came: make(chan struct{}, 1)} }
+
+func (r *record) observe(e ocsp.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+	select {
+	case r.came <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what came since the last time.
+func (r *record) take() []ocsp.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	events := r.events
+	r.events = nil
+	return events
+}
+
+// await waits for an event of that kind and returns it; what came before is
+// dropped.
+func (r *record) await(t *testing.T, kind ocsp.EventKind) ocsp.Event {
+	t.Helper()
+	for {
+		r.mu.Lock()
+		for i, e := range r.events {
+			if e.Kind == kind {
+				r.events = r.events[i+1:]
+				r.mu.Unlock()
+				return e
+			}
+		}
+		r.events = nil
+		r.mu.Unlock()
+		select {
+		case <-r.came:
+		case <-t.Context().Done():
+			t.Fatalf("no event %s", kind)
+		}
+	}
+}
+
+// kinds returns what came since the last time, one word an event, or "word:
+// fault" where an answer was not to be had.
+func (r *record) kinds() []string {
+	var list []string
+	for _, e := range r.take() {
+		word := string(e.Kind)
+		if e.Fault != "" {
+			word += ": " + string(e.Fault)
+		}
+		list = append(list, word)
+	}
+	return list
+}
+
+// ask checks the bench's device with those settings.
+func (b *bench) ask(t *testing.T, c *ocsp.Client, s muster.OCSPSettings) ocsp.Answer {
+	t.Helper()
+	return c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert, Settings: s})
+}

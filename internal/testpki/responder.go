@@ -40,6 +40,7 @@ type Responder struct {
 
 	server *httptest.Server
 	closed chan struct{} // ends what Slow holds back
+	came   chan struct{} // has an element once a request came
 
 	mu       sync.Mutex // guards all below
 	fault    Fault
@@ -100,6 +101,7 @@ func newResponder(tb testing.TB) *Responder {
 		Authority: a,
 		Now:       time.Now,
 		closed:    make(chan struct{}),
+		came:      make(chan struct{}, 1),
 		known:     map[string]*mint.Leaf{},
 		status:    map[string]asn1.RawValue{},
 	}
@@ -185,6 +187,9 @@ func (r *Responder) Requests() int {
 	return r.requests
 }
 
+// Came has an element once a request has come since it was last read.
+func (r *Responder) Came() <-chan struct{} { return r.came }
+
 // Methods returns the methods of the requests that have come, in order.
 func (r *Responder) Methods() []string {
 	r.mu.Lock()
@@ -210,6 +215,10 @@ func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.methods = append(r.methods, req.Method)
 	fault, gate := r.fault, r.gate
 	r.mu.Unlock()
+	select {
+	case r.came <- struct{}{}:
+	default:
+	}
 	if gate != nil {
 		r.wait(req, gate)
 	}
