@@ -22,9 +22,6 @@ func (a *Admin) backup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &patientWriter{ResponseWriter: w, deadlines: http.NewResponseController(w)}
-	// Else the server's deadline for reading the request, which is over, ends
-	// the request's context in the middle.
-	_ = out.deadlines.SetReadDeadline(time.Time{})
 	w.Header().Set("Content-Type", "application/gzip")
 	w.Header().Set("Trailer", BackupFailure)
 	report, err := a.config.Registry.Backup(r.Context(), out, a.config.Version)

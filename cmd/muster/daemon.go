@@ -160,28 +160,48 @@ const (
 	bodyTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	stopTimeout   = 5 * time.Second
+	breakTimeout  = time.Second
 )
 
-// serveHTTP serves l until ctx ends, and lets requests under way finish.
+// serveHTTP serves l until ctx ends, and lets requests under way finish for
+// stopTimeout.
 func (d *daemon) serveHTTP(ctx context.Context, h http.Handler, l net.Listener) error {
+	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer breakOff()
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: 2 * bodyTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
 		// What strangers get wrong is no news: TLS handshakes of port scanners.
 		ErrorLog:    stdlog.New(debugWriter{d.log}, "", 0),
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		stopped <- s.Shutdown(within)
-	})
+	stop := context.AfterFunc(ctx, func() { stopped <- shutDown(s, breakOff) })
 	err := s.Serve(l)
 	if stop() {
 		return err // ended by itself
 	}
 	return <-stopped
+}
+
+// shutDown ends a server in bounded time: a backup may take minutes, and the
+// registry cannot close before it. Who is still at it after stopTimeout is told,
+// and then cut off.
+func shutDown(s *http.Server, breakOff func()) error {
+	wait := func(d time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
+		defer cancel()
+		return s.Shutdown(ctx)
+	}
+	err := wait(stopTimeout)
+	if errors.Is(err, context.DeadlineExceeded) {
+		breakOff()
+		err = wait(breakTimeout)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.Close()
+	}
+	return err
 }
 
 // debugWriter logs what net/http has to say.
