@@ -1,0 +1,385 @@
+package e2e_test
+
+import (
+	"crypto/rand"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/muster-mqtt/muster/config"
+	"github.com/muster-mqtt/muster/internal/mint"
+)
+
+// TestConfigurationPage runs the examples of the page.
+func TestConfigurationPage(t *testing.T) {
+	t.Parallel()
+	runBlocks(t, "", blocksOf(t, readFile(t, "../docs/configuration.md")))
+}
+
+// inEnvironment runs the program in a folder with these variables alone.
+func inEnvironment(t *testing.T, dir string, environ []string, args ...string) ended {
+	t.Helper()
+	return command(t, append([]string{"HOME=" + dir}, environ...),
+		"/usr/bin/env", append([]string{"-C", dir, os.Getenv(binaryVariable)}, args...)...)
+}
+
+// mounted moves the secrets of a new server to where an orchestrator would put
+// them: behind symbolic links, readable for everyone, with white space at the
+// end. It returns the environment of a server that has nothing else.
+func (s *server) mounted(t *testing.T) []string {
+	t.Helper()
+	secrets := t.TempDir()
+	if err := os.Mkdir(filepath.Join(secrets, "..data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"MUSTER_REGISTRY_PATH=" + s.path("registry")}
+	for name, variable := range map[string]string{
+		"server.pem": "MUSTER_MQTT_CERTIFICATE", "server-key.pem": "MUSTER_MQTT_KEY", "master.key": "MUSTER_REGISTRY_MASTER_KEY",
+	} {
+		real, link := filepath.Join(secrets, "..data", name), filepath.Join(secrets, name)
+		text := readFile(t, s.path(name)) + "\n\n"
+		if err := os.WriteFile(real, []byte(text), 0o444); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join("..data", name), link); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(s.path(name)); err != nil {
+			t.Fatal(err)
+		}
+		environ = append(environ, variable+"="+link)
+	}
+	if err := os.Remove(s.config()); err != nil {
+		t.Fatal(err)
+	}
+	return environ
+}
+
+// TestEnvironmentAlone serves without a file, with mounted secrets.
+func TestEnvironmentAlone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	environ := append(s.mounted(t), "MUSTER_REGION=eu-central-1", "MUSTER_OCSP_ALLOW_PRIVATE=none", "MUSTER_CONFIG=",
+		"MUSTER_MQTT_ADDRESS="+anyPort, "MUSTER_API_ADDRESS="+anyPort, "MUSTER_HTTP_ADDRESS="+anyPort,
+		"MUSTER_MQTT=127.0.0.1:1", "MUSTER_MQTT_SERVICE_HOST=10.0.0.1", "MUSTER_MQTT_PORT=tcp://10.0.0.1:8883")
+	empty := t.TempDir()
+	if out := inEnvironment(t, empty, environ, "config", "check"); out.code != 0 || out.stdout != "environment: the configuration is good\n" {
+		t.Errorf("muster config check: %+v", out)
+	}
+	log := filepath.Join(empty, "log")
+	stop := serveInEnvironment(t, empty, environ, log)
+	eventually(t, 10*time.Second, "the server is ready", func() bool {
+		return inEnvironment(t, empty, environ, "health").code == 0
+	})
+	if out := inEnvironment(t, empty, environ, "env"); !strings.Contains(out.stdout, "AWS_DEFAULT_REGION='eu-central-1'") {
+		t.Errorf("muster env: %+v", out)
+	}
+	if out := inEnvironment(t, empty, environ, "explain", strings.Repeat("0", 64)); !strings.Contains(out.stderr, "is not registered") {
+		t.Errorf("muster explain does not reach the server: %+v", out)
+	}
+	stop()
+	if text := readFile(t, log); !strings.Contains(text, `"event":"secret_readable"`) {
+		t.Errorf("the log does not say that everyone may read the keys, which belong to this user:\n%s", text)
+	}
+
+	// A file that was named must be there.
+	fails(t, inEnvironment(t, empty, append(environ, "MUSTER_CONFIG=muster.yml"), "serve"), 1, "muster.yml", "no such file")
+	fails(t, inEnvironment(t, empty, environ, "serve", "--config", "muster.yml"), 1, "muster.yml", "no such file")
+	// Flags win over the environment.
+	out := inEnvironment(t, empty, environ, "serve", "--mqtt", "192.0.2.1:0")
+	if want := "mqtt.address: listen tcp 192.0.2.1:0"; out.code != 1 || !strings.Contains(out.stderr, want) {
+		t.Errorf("%+v, want exit 1 and %q", out, want)
+	}
+}
+
+func serveInEnvironment(t *testing.T, dir string, environ []string, log string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(os.Getenv(binaryVariable), "serve")
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, environ, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the server ended by SIGTERM: %v\n%s", err, readFile(t, log))
+			}
+		case <-time.After(stopTimeout):
+			t.Fatalf("the server still runs %v after SIGTERM", stopTimeout)
+		}
+	}
+}
+
+// TestWrongVariables demands that every command names the variable.
+func TestWrongVariables(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for variable, words := range map[string][]string{
+		"MUSTER_MQTT_ADDRESS=8883":         {"MUSTER_MQTT_ADDRESS: mqtt.address", "host:port"},
+		"MUSTER_MQTT_ADRESS=:1":            {"MUSTER_MQTT_ADRESS: unknown variable", "MUSTER_MQTT_ADDRESS?"},
+		"MUSTER_LIMITS_CONNECTIONS=many":   {"MUSTER_LIMITS_CONNECTIONS: limits.connections", "number"},
+		"MUSTER_OCSP_ALLOW_PRIVATE=10.0.0": {"MUSTER_OCSP_ALLOW_PRIVATE: ocsp.allow_private[0]", "prefix"},
+	} {
+		for _, args := range [][]string{{"serve"}, {"env"}, {"health"}, {"explain", strings.Repeat("0", 64)}, {"config", "check"}, {"config", "print", "--effective"}} {
+			environ := []string{"MUSTER_CONFIG=" + s.config(), variable}
+			fails(t, inEnvironment(t, t.TempDir(), environ, args...), 1, words...)
+		}
+	}
+}
+
+// TestSecretsAreNotShown puts secrets where paths belong, by every way there is.
+func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	master, pem := strings.TrimSpace(readFile(t, s.path("master.key"))), readFile(t, s.path("server-key.pem"))
+	inside := strings.Split(pem, "\n")[1]
+	good := readFile(t, s.config())
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"hex":   strings.Replace(good, "master_key: master.key", "master_key: "+master, 1),
+		"pem":   strings.Replace(good, "key: server-key.pem", "key: "+string(asJSON(t, pem)), 1),
+		"typed": strings.Replace(good, "cache: 50000", "cache: "+master, 1),
+		"name":  good + "\n" + master + ": 1\n",
+		"url":   strings.Replace(good, "certificate: server.pem", "certificate: https://u:"+master+"@h/c.pem", 1),
+		"alone": master, "key": pem,
+	} {
+		if text == good {
+			t.Fatalf("%s: nothing was replaced", name)
+		}
+		path := filepath.Join(dir, name+".yaml")
+		writeFile(t, path, text)
+		for _, args := range [][]string{{"serve"}, {"config", "check"}, {"config", "print"}, {"config", "print", "--effective", "-o", "json"}} {
+			out := program(t, append(args, "--config", path)...)
+			if said := out.stdout + out.stderr; out.code != 1 || strings.Contains(said, master[:16]) || strings.Contains(said, inside[:16]) {
+				t.Errorf("%s, %v: %+v", name, args, out)
+			}
+		}
+	}
+	for _, variable := range []string{"MUSTER_REGISTRY_MASTER_KEY=" + master, "MUSTER_MQTT_KEY=" + pem, "MUSTER_REGION=" + master, "MUSTER_MQTT_SECRET=" + master} {
+		name, _, _ := strings.Cut(variable, "=")
+		out := inEnvironment(t, dir, []string{"MUSTER_CONFIG=" + s.config(), variable}, "serve")
+		fails(t, out, 1, name)
+		if strings.Contains(out.stderr, master[:16]) || strings.Contains(out.stderr, inside[:16]) {
+			t.Errorf("%s is shown: %s", name, out.stderr)
+		}
+	}
+}
+
+func asJSON(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// TestConfigCheck breaks what a configuration names, one thing after another.
+// Each is told with the line of its key, and serve tells it too.
+func TestConfigCheck(t *testing.T) {
+	t.Parallel()
+	other := make([]byte, 8)
+	if _, err := rand.Read(other); err != nil {
+		t.Fatal(err)
+	}
+	foreign := newServer(t)
+	for name, c := range map[string]struct {
+		spoil func(s *server) error
+		want  []string
+	}{
+		"no certificate": {func(s *server) error { return os.Remove(s.path("server.pem")) }, []string{"mqtt.certificate: open", "no such file"}},
+		"no key":         {func(s *server) error { return os.Remove(s.path("server-key.pem")) }, []string{"mqtt.key: open", "no such file"}},
+		"foreign key": {func(s *server) error {
+			return os.Rename(foreign.path("server-key.pem"), s.path("server-key.pem"))
+		}, []string{"mqtt.key:", "does not match", "must be the PEM key of"}},
+		"no PEM":    {func(s *server) error { return os.WriteFile(s.path("server.pem"), other, 0o600) }, []string{"mqtt.certificate:", "no certificate in PEM"}},
+		"no master": {func(s *server) error { return os.Remove(s.path("master.key")) }, []string{"master key", "no such file"}},
+		"half a key": {func(s *server) error {
+			return os.WriteFile(s.path("master.key"), []byte(hex.EncodeToString(other)), 0o600)
+		}, []string{"64 hex digits"}},
+		"open key": {func(s *server) error { return os.Chmod(s.path("server-key.pem"), 0o602) }, []string{"mqtt.key:", "everyone may write", "chmod o-w"}},
+		"no registry": {func(s *server) error {
+			return os.Rename(s.path("registry"), s.path("elsewhere"))
+		}, []string{"no registry there"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			if err := c.spoil(s); err != nil {
+				t.Fatal(err)
+			}
+			out := program(t, "config", "check", "--config", s.config())
+			fails(t, out, 1, append(c.want, s.config()+":")...)
+			fails(t, program(t, "serve", "--config", s.config()), 1, c.want...)
+		})
+	}
+}
+
+// TestConfigCheckTellsAll demands a line for each of several problems.
+func TestConfigCheckTellsAll(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, name := range []string{"server.pem", "master.key"} {
+		if err := os.Remove(s.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := []string{"MUSTER_API_ADDRESS=0.0.0.0:8883", "MUSTER_HTTP_ADDRESS=localhost:8443", "MUSTER_CONFIG=" + s.config()}
+	out := inEnvironment(t, t.TempDir(), environ, "config", "check")
+	lines := strings.Split(strings.TrimSpace(out.stderr), "\n")
+	want := []string{"MUSTER_API_ADDRESS: api.address: 0.0.0.0:8883 is taken by mqtt.address", "mqtt.certificate: open", "registry.master_key: "}
+	if out.code != 1 || len(lines) != len(want) {
+		t.Fatalf("%+v, want %d lines", out, len(want))
+	}
+	for i, w := range want {
+		if !strings.Contains(lines[i], w) {
+			t.Errorf("line %q does not say %q", lines[i], w)
+		}
+	}
+}
+
+// TestConfigCheckWarns uses a certificate that has expired, and a key that
+// everyone may read: a server would start.
+func TestConfigCheckWarns(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	expired, err := mint.SelfSigned(mint.Request{
+		Subject:   pkix.Name{CommonName: "localhost"},
+		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, s.path("server.pem"), string(expired.CertPEM()))
+	writeFile(t, s.path("server-key.pem"), string(expired.KeyPEM()))
+	if err := os.Chmod(s.path("server-key.pem"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := program(t, "config", "check", "--config", s.config())
+	if out.code != 0 || out.stdout != s.config()+": the configuration is good\n" {
+		t.Errorf("%+v", out)
+	}
+	for _, w := range []string{"warning: " + s.config() + ":", "mqtt.certificate: ", "expired on 2021-01-01", "mqtt.key: ", "everyone may read this key"} {
+		if !strings.Contains(out.stderr, w) {
+			t.Errorf("%q does not say %q", out.stderr, w)
+		}
+	}
+}
+
+// TestConfigCheckSocket refuses a folder with too long a name before a server
+// would, and changes nothing in it.
+func TestConfigCheckSocket(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 100))
+	if out := program(t, "init", "--dir", dir); out.code != 0 {
+		t.Fatalf("%+v", out)
+	}
+	before := listing(t, dir)
+	fails(t, program(t, "config", "check", "--config", filepath.Join(dir, "muster.yaml")), 1, "admin socket", "107")
+	if after := listing(t, dir); !maps.Equal(before, after) {
+		t.Errorf("before %v\nafter %v", before, after)
+	}
+}
+
+// listing is every file below a folder and when it was written.
+func listing(t *testing.T, dir string) map[string]time.Time {
+	t.Helper()
+	files := map[string]time.Time{}
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil {
+			files[path] = info.ModTime()
+		}
+		return err
+	})
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%v: %v", files, err)
+	}
+	return files
+}
+
+// TestConfigPrint prints, reads what was printed, and prints again.
+func TestConfigPrint(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	environ := []string{"MUSTER_CONFIG=" + s.config(), "MUSTER_REGION=eu-central-1", "MUSTER_MQTT_KEY=key.pem"}
+	dir := t.TempDir()
+	type setting struct {
+		Key   string
+		Value any
+		From  string
+	}
+	effective := func(environ ...string) (all []setting) {
+		out := inEnvironment(t, dir, environ, "config", "print", "--effective", "-o", "json")
+		if err := json.Unmarshal([]byte(out.stdout), &all); err != nil || out.code != 0 {
+			t.Fatalf("%+v: %v", out, err)
+		}
+		return all
+	}
+	before := effective(environ...)
+	var keys []string
+	for _, one := range before {
+		keys = append(keys, one.Key)
+		want := map[string]string{
+			"region": "MUSTER_REGION", "mqtt.key": "MUSTER_MQTT_KEY", "api.certificate": "default", "api.key": "default",
+		}[one.Key]
+		if got := one.From; got != want && (want != "" || !strings.HasPrefix(got, s.config()+":")) {
+			t.Errorf("%s comes from %s", one.Key, got)
+		}
+	}
+	if want := tableKeys(); !slices.Equal(keys, want) {
+		t.Errorf("got %v, want %v", keys, want)
+	}
+	printed := filepath.Join(dir, "printed.yaml")
+	writeFile(t, printed, inEnvironment(t, dir, environ, "config", "print", "--effective").stdout)
+	after := effective("MUSTER_CONFIG=" + printed)
+	for i := range before {
+		before[i].From, after[i].From = "", ""
+	}
+	if got, want := string(asJSON(t, after)), string(asJSON(t, before)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+
+	// The file alone: neither variables nor defaults.
+	writeFile(t, printed, "mqtt:\n  key: key.pem\n")
+	out := inEnvironment(t, dir, []string{"MUSTER_REGION=eu-central-1"}, "config", "print", "--config", "printed.yaml")
+	if want := "mqtt:\n  key: key.pem # printed.yaml:2\n"; out != (ended{stdout: want}) {
+		t.Errorf("got %+v, want %q", out, want)
+	}
+	fails(t, program(t, "config", "print", "-o", "xml"), 2, "--output", "yaml or json")
+}
+
+func tableKeys() (keys []string) {
+	for _, row := range config.Table() {
+		keys = append(keys, row.Key)
+	}
+	return keys
+}
+
+// TestConfigSchema holds what the program prints to the file that people find.
+func TestConfigSchema(t *testing.T) {
+	t.Parallel()
+	if out := program(t, "config", "schema"); out.code != 0 || out.stdout != readFile(t, "../config/muster.schema.json") {
+		t.Errorf("muster config schema: %+v", out)
+	}
+}
