@@ -43,6 +43,45 @@ func (s *Store) editThings(ctx context.Context, account, thing, certificateID st
 	})
 }
 
+// maxGroups is how many groups a thing may be put into directly, as in AWS.
+const maxGroups = 10
+
+// AddThingToGroup puts a thing into a group, of at most ten: what connects as
+// that thing has the policies of the group and of its parents. To put it there
+// again changes nothing.
+func (s *Store) AddThingToGroup(ctx context.Context, account, thing, group string) error {
+	return s.editGroups(ctx, account, thing, group, with)
+}
+
+// RemoveThingFromGroup undoes AddThingToGroup, and what a template did. A thing
+// that is not in the group is no error.
+func (s *Store) RemoveThingFromGroup(ctx context.Context, account, thing, group string) error {
+	return s.editGroups(ctx, account, thing, group, without)
+}
+
+// editGroups writes the thing if edit changes the names of its groups. Whoever
+// follows the changes of the thing, as live sessions do, is told.
+func (s *Store) editGroups(ctx context.Context, account, thing, group string, edit func(names []string, name string) ([]string, bool)) error {
+	return s.update(ctx, func(t *tx) error {
+		if err := require(t, KindThingGroup, docID(KindThingGroup, account, group)); err != nil {
+			return err
+		}
+		found, version, err := read[muster.Thing](t, KindThing, docID(KindThing, account, thing))
+		if err != nil {
+			return err
+		}
+		names, changed := edit(found.Groups, group)
+		if !changed {
+			return nil
+		}
+		if len(names) > max(maxGroups, len(found.Groups)) {
+			return fmt.Errorf("thing %s: more than %d groups: %w", thing, maxGroups, muster.ErrLimit)
+		}
+		found.Groups = names
+		return t.put(version, &found)
+	})
+}
+
 // ListThingCertificates lists the certificates that are attached to a thing, by
 // their IDs.
 func (s *Store) ListThingCertificates(ctx context.Context, account, thing string, p Page) ([]muster.Certificate, Cursor, error) {

@@ -179,3 +179,83 @@ func TestDeleteThing(t *testing.T) {
 	// The name is free for another thing.
 	f.thing("t")
 }
+
+func TestThingInGroups(t *testing.T) {
+	f := newFixture(t)
+	for i := range 11 {
+		must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: fmt.Sprintf("g%02d", i)}))(f)
+	}
+	must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account2, Name: "theirs"}))(f)
+	f.thing("a", "g01")
+	add := func(group string) func() error {
+		return func() error { return f.AddThingToGroup(t.Context(), account, "a", group) }
+	}
+	remove := func(group string) func() error {
+		return func() error { return f.RemoveThingFromGroup(t.Context(), account, "a", group) }
+	}
+	for _, step := range []struct {
+		what  string
+		edit  func() error
+		want  error
+		left  string
+		write bool
+	}{
+		{"add", add("g00"), nil, "g00 g01", true},
+		{"add again", add("g00"), nil, "g00 g01", false},
+		{"no such group", add("nowhere"), muster.ErrNotFound, "g00 g01", false},
+		{"another account's group", add("theirs"), muster.ErrNotFound, "g00 g01", false},
+		{"no such thing", func() error { return f.AddThingToGroup(t.Context(), account, "nowhere", "g00") }, muster.ErrNotFound, "g00 g01", false},
+		{"another account", func() error { return f.AddThingToGroup(t.Context(), account2, "a", "theirs") }, muster.ErrNotFound, "g00 g01", false},
+		{"remove", remove("g01"), nil, "g00", true},
+		{"remove again", remove("g01"), nil, "g00", false},
+		{"remove from no group", remove("nowhere"), muster.ErrNotFound, "g00", false},
+		{"remove the last", remove("g00"), nil, "", true},
+	} {
+		before := f.seq()
+		f.is(step.what, step.edit(), step.want)
+		if got := strings.Join(must(f.Thing(t.Context(), account, "a"))(f).Groups, " "); got != step.left || (f.seq() != before) != step.write {
+			t.Errorf("%s: leaves %q, %d changes; want %q, written %t", step.what, got, f.seq()-before, step.left, step.write)
+		}
+		f.step()
+	}
+	for i := range 10 {
+		f.ok(add(fmt.Sprintf("g%02d", i))())
+	}
+	f.is("the eleventh", add("g10")(), muster.ErrLimit)
+}
+
+// What a principal is follows the groups of its things, and their parents.
+func TestPrincipalFollowsGroups(t *testing.T) {
+	f := newFixture(t)
+	c := f.lamp() // in floor, in house
+	policies := func() (names string) {
+		for _, p := range must(f.Principal(t.Context(), account, c.ID, "lamp"))(f).Policies {
+			names += p.Name + " "
+		}
+		return names
+	}
+	for _, step := range []struct {
+		what string
+		edit func() error
+		want string
+	}{
+		{"as provisioned", func() error { return nil }, "floor house own "},
+		{"into another group", func() error { return f.AddThingToGroup(t.Context(), account, "lamp", "elsewhere") }, "floor house own unrelated "},
+		{"out of the first", func() error { return f.RemoveThingFromGroup(t.Context(), account, "lamp", "floor") }, "house own unrelated "},
+		{"no policy of the group", func() error {
+			return f.DetachPolicy(t.Context(), account, "unrelated", muster.KindThingGroup, "elsewhere")
+		}, "house own "},
+		{"back, and its parent has another", func() error {
+			if err := f.AddThingToGroup(t.Context(), account, "lamp", "floor"); err != nil {
+				return err
+			}
+			return f.AttachPolicy(t.Context(), account, "unrelated", muster.KindThingGroup, "house")
+		}, "floor house own unrelated "},
+	} {
+		f.ok(step.edit())
+		if got := policies(); got != step.want {
+			t.Errorf("%s: policies %q, want %q", step.what, got, step.want)
+		}
+		f.step()
+	}
+}

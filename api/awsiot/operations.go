@@ -42,6 +42,8 @@ func operations() []operation {
 
 		{"CreateThingType", post, "/thing-types/{thingTypeName}", (*Dialect).createThingType},
 		{"CreateThingGroup", post, "/thing-groups/{thingGroupName}", (*Dialect).createThingGroup},
+		{"AddThingToThingGroup", put, "/thing-groups/addThingToThingGroup", (*Dialect).addThingToThingGroup},
+		{"RemoveThingFromThingGroup", put, "/thing-groups/removeThingFromThingGroup", (*Dialect).removeThingFromThingGroup},
 		{"CreateThing", post, "/things/{thingName}", (*Dialect).createThing},
 		{"DescribeThing", get, "/things/{thingName}", (*Dialect).describeThing},
 		{"DeleteThing", remove, "/things/{thingName}", (*Dialect).deleteThing},
