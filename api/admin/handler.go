@@ -25,6 +25,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("POST /refusals", answers(a, a.Refusals))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
+	a.templateRoutes(mux)
 	return mux
 }
 
