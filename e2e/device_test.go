@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,6 +17,7 @@ type device struct {
 	name       string
 	key        tls.Certificate
 	id         string // fingerprint
+	endpoint   string // the server name that it sends; "": localhost
 	maxVersion uint16 // of TLS; 0: the newest
 	secured    func() // called between TLS and CONNECT; nil for nothing
 }
@@ -28,7 +30,7 @@ func (d *device) connect(ctx context.Context, address string, roots *x509.CertPo
 	ctx, cancel := context.WithTimeout(ctx, deviceTimeout)
 	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{
-		RootCAs: roots, ServerName: "localhost", MaxVersion: d.maxVersion, Certificates: []tls.Certificate{d.key},
+		RootCAs: roots, ServerName: cmp.Or(d.endpoint, "localhost"), MaxVersion: d.maxVersion, Certificates: []tls.Certificate{d.key},
 	}}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
