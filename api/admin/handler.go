@@ -25,7 +25,11 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("POST /refusals", answers(a, a.Refusals))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
+<<<<<<< HEAD
 	a.templateRoutes(mux)
+=======
+	a.authorityRoutes(mux)
+>>>>>>> 00d084b (wip)
 	return mux
 }
 

@@ -82,7 +82,7 @@ refuses it and says why. The AWS IoT tools that you have are its control plane.`
 	root.AddCommand(
 		initCommand(), serveCommand(&configPath), envCommand(&configPath), healthCommand(&configPath),
 		explainCommand(&configPath), demoCommand(), manCommand(), versionCommand(), configCommand(&configPath),
-		certCommand(&configPath), accountCommand(&configPath), keyCommand(&configPath),
+		certCommand(&configPath), caCommand(&configPath), accountCommand(&configPath), keyCommand(&configPath),
 		templateCommand(&configPath),
 		backupCommand(&configPath), restoreCommand(),
 	)
