@@ -1,5 +1,11 @@
 package ocsp
 
+import (
+	"crypto/x509"
+	"runtime"
+	"time"
+)
+
 // Fault makes the Client believe that a responder failed so.
 func (c *Client) Fault(responder string, f Fault) {
 	c.responders.leave(responder, endingOf(f), f, "test")
@@ -10,4 +16,20 @@ func (c *Client) Responders() int {
 	c.responders.mu.Lock()
 	defer c.responders.mu.Unlock()
 	return len(c.responders.known)
+}
+
+// Postponed waits until a refresh of the certificate has failed, and returns
+// in how long the next one may start.
+func (c *Client) Postponed(leaf, issuer *x509.Certificate, now time.Time) time.Duration {
+	for {
+		c.mu.Lock()
+		ahead := c.ahead
+		c.mu.Unlock()
+		if ahead == 0 {
+			break
+		}
+		runtime.Gosched()
+	}
+	e, _ := c.known.current(identify(leaf, issuer))
+	return e.answer.Refresh.Sub(now)
 }
