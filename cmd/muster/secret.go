@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"syscall"
@@ -51,18 +52,24 @@ func readSecret(path string) ([]byte, error) {
 	return text, err
 }
 
-// exposed says that everyone may read a key though it could be otherwise; "" if
-// not. Of a file that belongs to another user nothing is said: that is how
-// secrets are mounted into containers, and only such a mode lets this one in.
+// exposed says that everyone may read a key, and how to end it; "" if not.
 func exposed(path string) string {
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&everyoneReads == 0 {
+	if err != nil {
 		return ""
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int64(owner.Uid) != int64(os.Geteuid()) {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !couldClose(info.Mode(), int64(owner.Uid), int64(os.Geteuid())) {
 		return ""
 	}
 	return fmt.Sprintf("%s: everyone may read this key (mode %04o); chmod o= it, or mount it with mode 0400", path, info.Mode().Perm())
+}
+
+// couldClose reports whether a file that everyone may read could be closed to
+// them. One that belongs to another user was mounted so, as containers have
+// their secrets, and only such a mode lets this user in.
+func couldClose(mode fs.FileMode, owner, user int64) bool {
+	return mode&everyoneReads != 0 && owner == user
 }
 
 // secrets are the files of a configuration that only its owner should read.
