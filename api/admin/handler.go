@@ -25,11 +25,9 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("POST /refusals", answers(a, a.Refusals))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
-<<<<<<< HEAD
+	a.policyRoutes(mux)
 	a.templateRoutes(mux)
-=======
 	a.authorityRoutes(mux)
->>>>>>> 00d084b (wip)
 	return mux
 }
 
