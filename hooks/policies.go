@@ -94,39 +94,13 @@ func (h *Hook) grounds(p muster.Principal, c *admission.Candidate, clientID stri
 
 func (g *grounds) bind() *policy.Bound { return g.realm.Bind(g.documents, g.variables) }
 
-// maxDenial bounds the text of a denial, in bytes: the names in it are the
-// device's and the operator's.
-const maxDenial = 640
-
 // denial says which statement denies an action, or which came nearest to
 // allowing it.
 func (g *grounds) denial(a policy.Action, name string) string {
-	preposition := "on"
-	if a == policy.Connect {
-		preposition = "as client"
-	}
-	question := fmt.Sprintf("%s %s %.128q", a, preposition, name)
 	e := g.realm.Explain(g.documents, g.variables, a, name)
-	text := "no policy of the certificate allows " + question
-	nearest := e.Nearest(policy.Allowed)
-	switch d := e.Decided(); {
-	case d != nil:
-		text = g.source(d) + " denies " + question
-		if d.Cause != "" {
-			text += " (" + d.Cause + ")"
-		}
-	case len(g.documents) == 0:
-		text += ": none is attached to it, nor to a group of its things"
-	case nearest != nil:
-		text += "; nearest is " + g.source(&nearest[0]) + ": " + nearest[0].Cause
-		if more := len(nearest) - 1; more > 0 {
-			text += fmt.Sprintf(" (and %d more)", more)
-		}
-	}
-	if len(text) > maxDenial {
-		text = strings.ToValidUTF8(text[:maxDenial-len("…")], "") + "…"
-	}
-	return text
+	return e.Denial(a, name, func(i int) string {
+		return fmt.Sprintf("policy %s version %s", g.names[i].Name, g.names[i].Version)
+	})
 }
 
 // willDenial says why a will is not allowed.
@@ -140,10 +114,4 @@ func (g *grounds) willDenial(topic string, retain bool) string {
 		return will + g.denial(policy.RetainPublish, topic)
 	}
 	return will + g.denial(policy.Publish, topic)
-}
-
-// source names a statement: policy device version 1, Statement[0].
-func (g *grounds) source(o *policy.Opinion) string {
-	p := g.names[o.Document]
-	return fmt.Sprintf("policy %s version %s, %s", p.Name, p.Version, o.Source)
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Registry *registry.Store
 	Gate     *admission.Gate
 	Memory   *admission.Memory
+	Region   string // of ARNs
 	Version  string // of the program
 	Log      zerolog.Logger
 }
