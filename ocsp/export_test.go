@@ -33,3 +33,16 @@ func (c *Client) Postponed(leaf, issuer *x509.Certificate, now time.Time) time.D
 	e, _ := c.known.current(identify(leaf, issuer))
 	return e.answer.Refresh.Sub(now)
 }
+
+// AwaitWaiters returns once so many Checks wait for an answer.
+func (c *Client) AwaitWaiters(n int) {
+	for {
+		c.mu.Lock()
+		waiters := c.waiters
+		c.mu.Unlock()
+		if waiters == n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
