@@ -1,0 +1,4 @@
+package admin
+
+// Unified is unified, for tests.
+var Unified = unified
