@@ -34,7 +34,8 @@ const preamble = `# The configuration of Muster.
 #
 # Paths are relative to the folder of this file. Durations are written with a
 # unit (10s, 5m, 720h), sizes in bytes or as 128KiB. A key that is left out or
-# has no value takes its default.
+# has no value takes its default. Variables of the environment win over this
+# file: MUSTER_MQTT_ADDRESS is mqtt.address. muster config check judges it all.
 `
 
 // Document renders the configuration as a file in which each key has a comment:

@@ -16,6 +16,8 @@ const (
 	fileVariable   = "MUSTER_CONFIG" // names the file; the program reads it
 )
 
+var variableForm = regexp.MustCompile(`^[A-Za-z0-9_]{1,100}$`)
+
 // variable is the name that a key has in the environment.
 func (k key) variable() string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(k.path, ".", "_"))
@@ -34,7 +36,11 @@ func (r *reader) environment(environ []string) {
 		case i >= 0:
 			r.variable(r.keys[i], name, value)
 		case r.ours(name, value):
-			r.reportAt(Origin{Variable: name}, "unknown variable%s", r.variableHint(name))
+			shown := name
+			if !variableForm.MatchString(name) {
+				shown = quote(name) // a name may have whatever a shell would not take
+			}
+			r.reportAt(Origin{Variable: shown}, "unknown variable%s", r.variableHint(name))
 		}
 	}
 }
@@ -66,7 +72,7 @@ func (k key) node(value string) *yaml.Node {
 }
 
 // linked are the variables that Kubernetes gives every pod for a service named
-// muster or, say, muster-mqtt, and that Docker made for links.
+// muster or, say, muster-mqtt.
 var (
 	linked      = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 	linkedValue = regexp.MustCompile(`^(tcp|udp|sctp)://`)

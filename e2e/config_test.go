@@ -91,6 +91,10 @@ func TestEnvironmentAlone(t *testing.T) {
 		t.Errorf("the log does not say that everyone may read the keys, which belong to this user:\n%s", text)
 	}
 
+	// The demo has a server of its own, whatever is meant for this one.
+	if out := inEnvironment(t, empty, environ, "demo", "--devices", "1"); out.code != 0 {
+		t.Errorf("muster demo: %+v", out)
+	}
 	// A file that was named must be there.
 	fails(t, inEnvironment(t, empty, append(environ, "MUSTER_CONFIG=muster.yml"), "serve"), 1, "muster.yml", "no such file")
 	fails(t, inEnvironment(t, empty, environ, "serve", "--config", "muster.yml"), 1, "muster.yml", "no such file")
