@@ -111,3 +111,40 @@ func TestValidateMalleability(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a device brings, Check does not panic, keeps nothing that was never
+// signed, and says why it does not count.
+func FuzzCheckBrought(f *testing.F) {
+	p := fixedParty(f)
+	genuine := map[string]bool{}
+	for _, fault := range honest {
+		for _, status := range []asn1.RawValue{testpki.Good(), revoked(f, p.now, 1), revoked(f, p.now, 6)} {
+			der := p.forge(f, fault, status)
+			genuine[string(signedBytes(der))] = true
+			f.Add(der)
+		}
+	}
+	for _, c := range refused {
+		f.Add(p.forge(f, c.fault, testpki.Good()))
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		kept := newShelf()
+		c, err := ocsp.New(ocsp.Config{Now: func() time.Time { return p.now }, Cache: kept})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		q := ocsp.Question{Leaf: p.leaf.Cert, Issuer: p.authority.Cert, Brought: der, Offline: true}
+		a := c.Check(t.Context(), q)
+		believed := a.Status == ocsp.Good || a.Status == ocsp.Revoked
+		if believed && (a.Source != ocsp.SourceBrought || !genuine[string(signedBytes(der))]) {
+			t.Errorf("believed what was never signed: %+v", a)
+		}
+		if !believed && len(der) > 0 && a.Detail == "" {
+			t.Errorf("no reason: %+v", a)
+		}
+		if believed != (len(kept.answers) == 1) {
+			t.Errorf("%+v, but %d kept", a, len(kept.answers))
+		}
+	})
+}

@@ -4,17 +4,24 @@ import (
 	"bufio"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/internal/mint"
+	"github.com/muster-mqtt/muster/internal/testpki"
 	"github.com/muster-mqtt/muster/ocsp"
 )
 
@@ -94,7 +101,17 @@ func indexLine(status string, c *x509.Certificate) string {
 // expect checks one certificate of each status.
 func (o *openssl) expect(t *testing.T, want map[string]ocsp.Answer) {
 	t.Helper()
-	c, err := ocsp.New(ocsp.Config{AllowPrivate: loopback})
+	o.expectBy(t, muster.OCSPSettings{}, "GET", want)
+}
+
+// expectBy does so by those settings, and expects to be asked by that method.
+func (o *openssl) expectBy(t *testing.T, settings muster.OCSPSettings, method string, want map[string]ocsp.Answer) {
+	t.Helper()
+	c, err := ocsp.New(ocsp.Config{AllowPrivate: loopback, Observe: func(e ocsp.Event) {
+		if e.Kind == ocsp.EventAsked && e.Status != ocsp.Unavailable && e.Method != method {
+			t.Errorf("asked by %s, want %s", e.Method, method)
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +119,7 @@ func (o *openssl) expect(t *testing.T, want map[string]ocsp.Answer) {
 	for status, w := range want {
 		leaf := *o.leaves[status]
 		leaf.OCSPServer = []string{o.url}
-		a := c.Check(t.Context(), ocsp.Question{Leaf: &leaf, Issuer: o.authority.Cert})
+		a := c.Check(t.Context(), ocsp.Question{Leaf: &leaf, Issuer: o.authority.Cert, Settings: settings})
 		if a.Status != w.Status || a.Hold != w.Hold {
 			t.Errorf("%s: %+v", status, a)
 		}
@@ -185,4 +202,100 @@ func TestOpenSSLRSA(t *testing.T) {
 	}
 	a := &mint.Authority{Cert: issued.Cert, Key: key}
 	startOpenSSL(t, a, nil, "-nmin", "5").expect(t, truth)
+}
+
+// tlsProxy speaks TLS for the responder, and returns the settings to ask it
+// by: its address and the private root of its certificate.
+func (o *openssl) tlsProxy(t *testing.T) muster.OCSPSettings {
+	t.Helper()
+	certificate, root := testpki.ServerCertificate(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pipes sync.WaitGroup
+	pipes.Go(func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			pipes.Go(func() { splice(from, strings.TrimPrefix(o.url, "http://")) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		pipes.Wait()
+	})
+	return muster.OCSPSettings{Responder: "https://" + l.Addr().String(), ResponderCA: root}
+}
+
+// splice carries bytes both ways until one side has enough.
+func splice(from net.Conn, address string) {
+	defer from.Close()
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	go func() {
+		io.Copy(to, from)
+		to.Close()
+	}()
+	io.Copy(from, to)
+}
+
+// HTTPS with a private root, by GET, by POST and with each use of a nonce.
+func TestOpenSSLBehindTLS(t *testing.T) {
+	o := startOpenSSL(t, newParty(t).authority, nil, "-nmin", "5")
+	settings := o.tlsProxy(t)
+	for mode, method := range map[muster.OCSPNonce]string{
+		muster.OCSPNonceOff: "GET", muster.OCSPNonceOptional: "POST", muster.OCSPNonceRequired: "POST",
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			settings := settings
+			settings.Nonce = mode
+			o.expectBy(t, settings, method, truth)
+		})
+	}
+	t.Run("POST without a nonce", func(t *testing.T) {
+		settings := settings
+		settings.Responder += "/?by=POST"
+		o.expectBy(t, settings, "POST", truth)
+	})
+	t.Run("the system's roots", func(t *testing.T) {
+		o.expectBy(t, muster.OCSPSettings{Responder: settings.Responder}, "", refusal("certificate"))
+	})
+}
+
+// An answer that openssl's client fetched for the device counts as brought,
+// whatever nonce that had sent.
+func TestOpenSSLBrought(t *testing.T) {
+	o := startOpenSSL(t, newParty(t).authority, nil, "-nmin", "5")
+	dir := t.TempDir()
+	ca, leaf, out := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "leaf.pem"), filepath.Join(dir, "answer.der")
+	for status, want := range map[string]ocsp.Status{"good": ocsp.Good, "revoked": ocsp.Revoked} {
+		if err := errors.Join(
+			os.WriteFile(ca, o.authority.CertPEM(), 0o600), os.WriteFile(leaf, mint.CertPEM(o.leaves[status]), 0o600),
+		); err != nil {
+			t.Fatal(err)
+		}
+		text, err := exec.Command("openssl", "ocsp", "-issuer", ca, "-noverify", "-cert", leaf, "-url", o.url, "-respout", out).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		der, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := ocsp.New(ocsp.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := c.Check(t.Context(), ocsp.Question{Leaf: o.leaves[status], Issuer: o.authority.Cert, Brought: der, Offline: true})
+		c.Close()
+		if a.Status != want || a.Source != ocsp.SourceBrought {
+			t.Errorf("%s: %+v", status, a)
+		}
+	}
 }
