@@ -83,7 +83,7 @@ refuses it and says why. The AWS IoT tools that you have are its control plane.`
 		initCommand(), serveCommand(&configPath), envCommand(&configPath), healthCommand(&configPath),
 		explainCommand(&configPath), demoCommand(), manCommand(), versionCommand(), configCommand(&configPath),
 		certCommand(&configPath), caCommand(&configPath), accountCommand(&configPath), keyCommand(&configPath),
-		templateCommand(&configPath),
+		templateCommand(&configPath), policyCommand(&configPath),
 		backupCommand(&configPath), restoreCommand(),
 	)
 	return root
