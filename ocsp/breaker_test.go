@@ -201,4 +201,10 @@ func TestRespondersAreBounded(t *testing.T) {
 	if got := len(c.Breakers()); got != 1024 {
 		t.Errorf("%d breakers, want 1024", got)
 	}
+	b.cfg.AllowPrivate = loopback
+	c = b.client(t)
+	b.check(t, c)
+	if got := c.Responders(); got != 0 {
+		t.Errorf("%d responders remembered that answer as they should", got)
+	}
 }

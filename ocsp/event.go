@@ -37,8 +37,7 @@ const (
 	// EventHeldOff: a responder was not asked, for its breaker is open.
 	// Responder, Until.
 	EventHeldOff EventKind = "breaker_held_off"
-	// EventCrowded: a Check was turned away, for too many wait. Responder, if it
-	// was one responder's share that was used up.
+	// EventCrowded: a Check was turned away, for too many wait.
 	EventCrowded EventKind = "too_many_waiting"
 )
 
