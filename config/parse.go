@@ -207,9 +207,7 @@ func (r *reader) pair() {
 		return
 	}
 	half := cmp.Or(r.origins["api.certificate"], r.origins["api.key"])
-	if half.Variable == "" {
-		half.Line = r.lines["api"]
-	}
+	half.Line = r.lines["api"]
 	r.reportAt(half, "api: certificate and key go together; give both or none")
 }
 

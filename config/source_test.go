@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -113,6 +114,7 @@ func TestEveryKeyByEnvironment(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "muster.yaml")
 	c := config.Default()
 	c.API.Certificate, c.API.Key = "a.pem", "a-key.pem"
+	c.OCSP.AllowPrivate = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} // replaced, not prolonged
 	write(t, other, string(c.Document()))
 	got, settings, err := config.Read(config.Source{File: other, Environ: environ})
 	if err != nil {
@@ -189,6 +191,22 @@ func TestNoFile(t *testing.T) {
 	}
 	if _, err := config.Written("muster.yaml"); err == nil || err.Error() != absent {
 		t.Errorf("got  %v\nwant %s", err, absent)
+	}
+}
+
+// TestErrorsInOrder wants those of the file first, and those of the environment
+// by name.
+func TestErrorsInOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "muster.yaml")
+	write(t, path, "region: US\nlimits:\n  cache: 1\n")
+	_, err := config.Load(config.Source{File: path, Environ: []string{"MUSTER_REGION=EU", "MUSTER_LOG_LEVEL=loud", "MUSTER_API_KEY=a"}})
+	var places []string
+	for line := range strings.SplitSeq(fmt.Sprint(err), "\n") {
+		place, _, _ := strings.Cut(line, ": ")
+		places = append(places, place)
+	}
+	if want := []string{path + ":1", path + ":3", "MUSTER_API_KEY", "MUSTER_LOG_LEVEL", "MUSTER_REGION"}; !slices.Equal(places, want) {
+		t.Errorf("got %q, want %q\n%v", places, want, err)
 	}
 }
 

@@ -48,13 +48,13 @@ const maxSuggestions = 3
 // nearest returns what to suggest for an unknown name, and how far off it is:
 // at most two letters, and not more than half of the name.
 func nearest(unknown string, known []candidate) (near []string, least int) {
-	unknown, least = strings.ReplaceAll(strings.ToLower(unknown), "-", "_"), 3
+	unknown, least = strings.ReplaceAll(strings.ToLower(unknown), "-", "_"), 2
 	for _, c := range known {
 		if d := len(c.name) - len(unknown); d > 2 || d < -2 {
 			continue
 		}
 		d := distance(unknown, strings.ToLower(c.name))
-		if d > least || d > 2 || 2*d > len(c.name) {
+		if d > least || 2*d > len(c.name) {
 			continue
 		}
 		if d < least {
