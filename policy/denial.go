@@ -29,7 +29,9 @@ func (e *Explanation) Denial(a Action, name string, document func(int) string) s
 		}
 	case len(e.Statements) == 0:
 		text += ": none is attached to it, nor to a group of its things"
-	case nearest != nil:
+	case nearest == nil:
+		text += ": none of their statements is about it"
+	default:
 		text += "; nearest is " + source(&nearest[0]) + " but " + nearest[0].Cause
 		if more := len(nearest) - 1; more > 0 {
 			text += fmt.Sprintf(" (and %d more)", more)

@@ -129,7 +129,7 @@ func (s *statement) explain(in *scope, a Action, prefix, name string) (Nearness,
 	case !r.matches(prefix, name) && missing != nil:
 		return Hindered, noValue(missing)
 	case !r.matches(prefix, name):
-		return OtherResource, s.resourceMember() + " " + describeGlobs(globs) + " is not " + clip(prefix+name)
+		return OtherResource, s.resourceMember() + " " + describeGlobs(globs) + " does not match " + clip(prefix+name)
 	}
 	var doubts []string
 	for i := range s.conditions {
