@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -134,6 +135,7 @@ func complete(ctx context.Context, r Reader) error {
 // backupWriter writes one backup. Its first error is the answer to all later
 // calls, by way of the gzip writer.
 type backupWriter struct {
+	out    *bufio.Writer // gzip writes 240 bytes at a time
 	zip    *gzip.Writer
 	sum    hash.Hash
 	line   bytes.Buffer
@@ -144,11 +146,12 @@ type backupWriter struct {
 func newBackupWriter(w io.Writer, h backupHeader) *backupWriter {
 	// Certificates are mostly random bytes: more effort makes the file a little
 	// smaller and takes three times as long, on a machine that has to serve.
-	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	out := bufio.NewWriterSize(w, 64<<10)
+	zip, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 	if err != nil {
 		panic(err) // the level is a constant
 	}
-	return &backupWriter{zip: zip, sum: sha256.New(), header: h, report: newReport(h)}
+	return &backupWriter{out: out, zip: zip, sum: sha256.New(), header: h, report: newReport(h)}
 }
 
 func (b *backupWriter) documents(ctx context.Context, r Reader) error {
@@ -208,5 +211,8 @@ func (b *backupWriter) close() error {
 	if err := b.write(backupLine{End: &end}); err != nil {
 		return err
 	}
-	return b.zip.Close()
+	if err := b.zip.Close(); err != nil {
+		return err
+	}
+	return b.out.Flush()
 }

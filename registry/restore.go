@@ -294,7 +294,7 @@ func (b *backupReader) document(l backupLine) (Doc, error) {
 	b.kind, b.id = l.Kind, id
 	b.report.add(l.Kind, v)
 	if err := b.open(v); err != nil {
-		return Doc{}, b.failed("%s: %w", l.Kind, err)
+		return Doc{}, b.failed("%s %w", noun(l.Kind), err)
 	}
 	return Doc{ID: id, JSON: l.Doc, Index: entries}, nil
 }
