@@ -30,6 +30,7 @@ const (
 	CauseFirstPacket   Cause = "first_packet"
 	CauseTooLarge      Cause = "too_large" // the CONNECT is larger than mqtt.max_packet_size
 	CauseMalformed     Cause = "malformed" // the CONNECT is against the standard
+	CauseWill          Cause = "will"      // the topic of the will has a wildcard
 )
 
 // Failure is a connection that ended before its certificate was known.
@@ -102,6 +103,8 @@ func mendTransport(c Cause) string {
 		return "let the device send CONNECT as soon as TLS is there, or raise mqtt.connect_timeout"
 	case CauseFirstPacket:
 		return "let the device speak MQTT 3.1.1 or 5 and begin with CONNECT"
+	case CauseWill:
+		return "let the device name one topic for its will, without + and #"
 	case CauseTooLarge:
 		return "let the device send less in its CONNECT, most often a smaller will, or raise mqtt.max_packet_size"
 	}

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"regexp"
 	"strings"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -92,6 +93,33 @@ func reasonString(r muster.Reason, detail string, asked packets.Properties) stri
 		return string(r)
 	}
 	return ""
+}
+
+// ownWord begins the reason strings of this package: a word, and then a colon or
+// nothing. mochi's begin with plain words.
+var ownWord = regexp.MustCompile(`^[a-z_]+(:|$)`)
+
+// correct mends the CONNACK by which mochi itself refuses a CONNECT: it gives
+// such a reason the word that explain knows it by, and clients of MQTT 3.1.1 a
+// code of theirs, where mochi would send most codes of MQTT 5 as they are.
+func correct(pk *packets.Packet) {
+	if pk.ReasonCode == packets.CodeSuccess.Code {
+		return
+	}
+	if s := pk.Properties.ReasonString; s != "" && !ownWord.MatchString(s) {
+		pk.Properties.ReasonString = string(muster.ReasonConnectInvalid) + ": " + s
+	}
+	if pk.ProtocolVersion == 5 || pk.ReasonCode <= packets.Err3NotAuthorized.Code {
+		return
+	}
+	switch pk.ReasonCode {
+	case packets.ErrProtocolViolation.Code, packets.ErrUnsupportedProtocolVersion.Code:
+		pk.ReasonCode = packets.Err3UnsupportedProtocolVersion.Code
+	case packets.ErrUnspecifiedError.Code: // no client ID for a session that is to be kept [MQTT-3.1.3-8]
+		pk.ReasonCode = packets.Err3ClientIdentifierNotValid.Code
+	default:
+		pk.ReasonCode = packets.Err3NotAuthorized.Code
+	}
 }
 
 // code returns the CONNACK code for a client, with a reason string for MQTT 5.

@@ -113,6 +113,7 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.denial(policy.Connect, cl.ID)}, false
 	}
 	if w.Flag != 0 && strings.ContainsAny(w.TopicName, "+#") { // mochi checks that of publishes alone
+		c.Facts.Cause = admission.CauseWill
 		return admission.Decision{Reason: muster.ReasonConnectInvalid,
 			Detail: fmt.Sprintf("the will's topic %.128q has a wildcard", w.TopicName)}, false
 	}

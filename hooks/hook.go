@@ -165,8 +165,12 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 
 // OnPacketEncode keeps back the DISCONNECT that mochi would send to clients of
 // MQTT 3.1.1, where only they send it (§3.14): a type that mochi cannot encode
-// is not written.
+// is not written. And it corrects the CONNACK of a CONNECT that mochi refuses by
+// itself.
 func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Type == packets.Connack {
+		correct(&pk)
+	}
 	if pk.FixedHeader.Type == packets.Disconnect && cl.Properties.ProtocolVersion < 5 {
 		pk.FixedHeader.Type = packets.Reserved
 	}

@@ -38,6 +38,9 @@ type Question struct {
 	PEM         string `json:"pem,omitempty"`         // its certificate first, then what else the device sends
 	Fingerprint string `json:"fingerprint,omitempty"` // 64 hex digits
 	SNI         string `json:"sni,omitempty"`         // the server name that the device would send
+	// Session asks the policies too, as far as the rules come to that; nil does
+	// not.
+	Session *Session `json:"session,omitempty"`
 }
 
 // Explanation is what explain prints.
@@ -85,7 +88,10 @@ func (a *Admin) Explain(ctx context.Context, q Question) (Explanation, error) {
 	e.Subject, e.Account, e.Verdict, e.Reason = facts.Leaf.Subject, facts.Account, d.Verdict.String(), d.Reason
 	e.Lines = admission.Explain(facts)
 	e.Refusals = withMends(remembered)
-	return e, nil
+	if q.Session != nil {
+		err = a.askPolicies(ctx, &e, q.SNI, *q.Session, facts)
+	}
+	return e, err
 }
 
 // subject returns the certificate that a question is about and what its device

@@ -17,6 +17,7 @@ import (
 // explainFlags is what explain is asked for.
 type explainFlags struct {
 	question admin.Question
+	session  admin.Session
 	from     string
 	last     bool
 	output   format
@@ -33,13 +34,15 @@ refusals, those of the CONNECT packet and of the policies among them.
 
 A fingerprint is the SHA-256 of the certificate's DER in hex, as in the log and
 in the AWS certificate ID. A PEM file is read for the device's certificate, which
-comes first, and for what else the device sends.
+comes first, and for what else the device sends. With --client, and --will, the
+policies are asked too, and the statement is named that allows or denies.
 
 Where the fingerprint is not known, or TLS ended before there was a certificate,
 --from tells of the refusals that came from an address, and --last of the latest
 refusals of all. What was refused before its authority was known is remembered by
 the running server only.`,
 		Example: "  muster explain device.pem\n  muster explain 4f0c…e9\n" +
+			"  muster explain device.pem --client sensor-1 --will state/sensor-1\n" +
 			"  muster explain --from 192.0.2.7\n  muster explain --last 5 -o json",
 		Args: usageArgs(f.checkArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,6 +53,9 @@ the running server only.`,
 		},
 	}
 	cmd.Flags().StringVar(&f.question.SNI, "sni", "", "the server `name` that the device sends")
+	cmd.Flags().StringVar(&f.session.ClientID, "client", "", "ask the policies too, whether it may connect as this client `ID`")
+	cmd.Flags().StringVar(&f.session.Will, "will", "", "with --client: whether its will may go to this `topic`")
+	cmd.Flags().BoolVar(&f.session.Retain, "retain", false, "with --will: the will is to be retained")
 	cmd.Flags().StringVar(&f.from, "from", "", "tell of the refusals that came from this IP `address`")
 	cmd.Flags().BoolVar(&f.last, "last", false, "tell of the latest refusals; a number says how many, else 20")
 	f.output.add(cmd)
@@ -60,6 +66,10 @@ the running server only.`,
 func (f *explainFlags) checkArgs(cmd *cobra.Command, args []string) error {
 	asked := ""
 	switch {
+	case f.session.Will != "" && f.session.ClientID == "":
+		return errors.New("--will needs --client: the policies judge a will by its client")
+	case f.session.Retain && f.session.Will == "":
+		return errors.New("--retain needs --will")
 	case f.from != "" && f.last:
 		return errors.New("--from and --last exclude each other")
 	case f.from != "":
@@ -86,6 +96,9 @@ func explainCertificate(cmd *cobra.Command, configPath string, f *explainFlags, 
 		f.question.PEM = string(text)
 	} else if f.question.Fingerprint = strings.ToLower(what); len(what) != 64 {
 		return fmt.Errorf("certificate: %w", err)
+	}
+	if f.session.ClientID != "" {
+		f.question.Session = &f.session
 	}
 	return operate(cmd, configPath, func(o *console) error {
 		e, err := call[admin.Explanation](cmd.Context(), o, "explain", f.question)
