@@ -24,8 +24,12 @@ USER 65532:65532
 VOLUME /var/lib/muster
 # MQTT and the API. Metrics and probes, on 8080, are not for strangers.
 EXPOSE 8883 8443
+# Keys of the configuration can be set by more such variables, or these changed.
+ENV MUSTER_CONFIG=/var/lib/muster/server/muster.yaml \
+    MUSTER_MQTT_ADDRESS=0.0.0.0:8883 \
+    MUSTER_API_ADDRESS=0.0.0.0:8443 \
+    MUSTER_HTTP_ADDRESS=0.0.0.0:8080
 ENTRYPOINT ["/muster"]
-CMD ["serve", "--config", "/var/lib/muster/server/muster.yaml", "--mqtt", "0.0.0.0:8883", "--api", "0.0.0.0:8443", "--http", "0.0.0.0:8080"]
-HEALTHCHECK --interval=10s --timeout=6s --start-period=10s \
-  CMD ["/muster", "health", "--config", "/var/lib/muster/server/muster.yaml"]
+CMD ["serve"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=10s CMD ["/muster", "health"]
 STOPSIGNAL SIGTERM

@@ -55,6 +55,7 @@ func dockerfile(t *testing.T) (stages [][]instruction) {
 type image struct {
 	root, volume                  string // directories here
 	mount, user, group            string // where the volume is mounted, and as whom all runs
+	env                           []string // as KEY=value
 	entrypoint, command, checking []string
 }
 
@@ -96,6 +97,8 @@ func buildImage(t *testing.T) *image {
 			im.mount = i.rest
 		case "USER":
 			im.user, im.group, _ = strings.Cut(i.rest, ":")
+		case "ENV":
+			im.env = strings.Fields(i.rest)
 		case "ENTRYPOINT":
 			im.entrypoint = i.args(t)
 		case "CMD":
@@ -120,8 +123,13 @@ func mkdir(t *testing.T, dirs ...string) {
 // inside is the command line that runs a program in the image: its root is all
 // there is, and cannot be written to; the user is nobody here.
 func (im *image) inside(argv ...string) []string {
-	return append([]string{"bwrap", "--ro-bind", im.root, "/", "--bind", im.volume, im.mount, "--unshare-all", "--share-net",
-		"--uid", im.user, "--gid", im.group, "--cap-drop", "ALL", "--clearenv", "--die-with-parent", "--as-pid-1"}, argv...)
+	line := []string{"bwrap", "--ro-bind", im.root, "/", "--bind", im.volume, im.mount, "--unshare-all", "--share-net",
+		"--uid", im.user, "--gid", im.group, "--cap-drop", "ALL", "--clearenv", "--die-with-parent", "--as-pid-1"}
+	for _, e := range im.env {
+		key, value, _ := strings.Cut(e, "=")
+		line = append(line, "--setenv", key, value)
+	}
+	return append(line, argv...)
 }
 
 func (im *image) run(t *testing.T, argv ...string) ended {
