@@ -94,8 +94,10 @@ func (r *restore) run(ctx context.Context, stdin io.Reader) error {
 			return err
 		}
 	}
-	from := stdin
-	if r.file != stdStream {
+	var from io.Reader
+	if r.file == stdStream {
+		from = interruptible(ctx, stdin)
+	} else {
 		f, err := os.Open(r.file)
 		if err != nil {
 			return fmt.Errorf("backup: %w", err)
@@ -110,6 +112,18 @@ func (r *restore) run(ctx context.Context, stdin io.Reader) error {
 		return err
 	}
 	return makeDirectory(r.dir, func(dir string) error { return r.fill(ctx, dir, from, sealer) })
+}
+
+// interruptible is a stream whose next read fails once ctx has ended. What waits
+// at a pipe or a terminal waits there until the process ends.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(in, r)
+		_ = in.CloseWithError(err) // nil: the end
+	}()
+	return out
 }
 
 // fill makes the files of a server. The configuration comes last: without it,
