@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -232,9 +234,9 @@ func takenOverWalk(w *walker) {
 	w.tells(g)
 }
 
-// impatient makes what takes seconds take one.
+// impatient makes what takes seconds take one, and what takes a crowd take a few.
 var impatient = map[string]string{
-	"handshake_timeout": "1s", "connect_timeout": "1s", "handshakes": "1", "connects_per_address": "1",
+	"handshake_timeout": "1s", "connect_timeout": "1s", "handshakes": "4", "connects_per_address": "5",
 }
 
 func impatientWalks() map[string]func(*walker) {
@@ -242,7 +244,7 @@ func impatientWalks() map[string]func(*walker) {
 		"handshake-slow":   slowWalk,
 		"connect-slow":     noConnectWalk,
 		"connects-fast":    fastWalk,
-		"handshakes-limit": handshakesWalk,
+		"handshakes-limit": crowdWalk,
 	}
 }
 
@@ -268,19 +270,26 @@ func noConnectWalk(w *walker) {
 func fastWalk(w *walker) {
 	ctx, cancel := w.within()
 	defer cancel()
-	for range 10 {
+	for range 20 {
 		_ = w.dial(ctx).Close()
 	}
 	w.tells(nil)
 }
 
-func handshakesWalk(w *walker) {
+// crowdWalk opens connections that do nothing until one is closed at once.
+func crowdWalk(w *walker) {
 	ctx, cancel := w.within()
 	defer cancel()
-	busy, err := net.Dial("tcp", w.mustAddress())
-	w.must(err)
-	defer busy.Close()
-	w.ended(hearsNothing(w.dial(ctx)))
+	eventually(w.t, 10*time.Second, "a connection is closed", func() bool {
+		conn := w.dial(ctx)
+		w.must(conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)))
+		err := hearsNothing(conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return false // it waits for a ClientHello
+		}
+		w.ended(err)
+		return true
+	})
 	w.tells(nil)
 }
 
@@ -291,7 +300,7 @@ func walksAsAWS() map[string]func(*walker) {
 	return map[string]func(*walker){
 		"aws-hangup":           func(w *walker) { w.refused(w.registered(object{}, nil)) },
 		"aws-first-connection": firstConnectionWalk,
-		"connections-limit":    connectionsWalk,
+		"connections-limit":    crowdWalk,
 		"shutdown":             shutdownWalk,
 	}
 }
@@ -301,18 +310,6 @@ func firstConnectionWalk(w *walker) {
 	g := w.registered(body, nil)
 	w.connects5(g)
 	w.tells(g)
-}
-
-func connectionsWalk(w *walker) {
-	ctx, cancel := w.within()
-	defer cancel()
-	for range 2 {
-		busy, err := net.Dial("tcp", w.mustAddress())
-		w.must(err)
-		defer busy.Close()
-	}
-	w.ended(hearsNothing(w.dial(ctx)))
-	w.tells(nil)
 }
 
 // shutdownWalk comes last, by its name.
