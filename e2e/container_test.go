@@ -53,8 +53,8 @@ func dockerfile(t *testing.T) (stages [][]instruction) {
 
 // image is what the last stage of the Dockerfile makes, unpacked.
 type image struct {
-	root, volume                  string // directories here
-	mount, user, group            string // where the volume is mounted, and as whom all runs
+	root, volume                  string   // directories here
+	mount, user, group            string   // where the volume is mounted, and as whom all runs
 	env                           []string // as KEY=value
 	entrypoint, command, checking []string
 }
