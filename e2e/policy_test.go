@@ -225,3 +225,27 @@ func TestPolicyTestWithoutServer(t *testing.T) {
 		fails(t, program(t, append([]string{"policy", "test"}, tc.args...)...), tc.code, tc.says...)
 	}
 }
+
+// sensors is the setting of docs/policies.md: two devices that are registered
+// without an authority.
+const sensors = `
+for name in sensor-1 sensor-2; do
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -days 30 \
+    -keyout "$name-key.pem" -out "$name.pem" 2> /dev/null
+  aws iot register-certificate-without-ca --endpoint-url "$AWS_ENDPOINT_URL" --status ACTIVE \
+    --certificate-pem "file://$name.pem" --query certificateArn --output text > "$name.arn"
+done
+arn() { cat "$1.arn"; }
+publish() {
+  name=$1 topic=$2
+  shift 2
+  mosquitto_pub -V 5 -h localhost -p "${MUSTER_MQTT##*:}" --cafile "$MUSTER_CA" --cert "$name.pem" --key "$name-key.pem" \
+    -i "$name" -q 1 -t "$topic" -m '{"temperature": 21.5}' "$@" 2> /dev/null
+}
+`
+
+// TestPoliciesPage runs the page about policies.
+func TestPoliciesPage(t *testing.T) {
+	t.Parallel()
+	testPage(t, "../docs/policies.md", sensors)
+}

@@ -151,10 +151,10 @@ func (t *policyTest) trial(files []string) (*admin.PolicyTrial, error) {
 	}
 	for _, path := range files {
 		text, err := os.ReadFile(path)
-		if err == nil {
-			err = trial.Add(admin.PolicyName{Name: path}, string(text))
-		}
 		if err != nil {
+			return nil, fmt.Errorf("policy: %w", err)
+		}
+		if err := trial.Add(admin.PolicyName{Name: path}, string(text)); err != nil {
 			return nil, err
 		}
 	}
