@@ -112,3 +112,36 @@ func legal(t *testing.T, r muster.Reason, codes string, c packets.Code) {
 	}
 	t.Errorf("%s: the packet knows no code 0x%02X", r, c.Code)
 }
+
+// TestCorrect gives the CONNACK of a CONNECT that mochi refuses by itself a word
+// and a code that its client knows.
+func TestCorrect(t *testing.T) {
+	for name, tc := range map[string]struct {
+		version byte
+		code    packets.Code
+		want    byte
+		says    string
+	}{
+		"admitted":                    {4, packets.CodeSuccess, 0, ""},
+		"ours, 5":                     {5, code(muster.ReasonInactive, "seen", client(5)), 0x87, "inactive: seen"},
+		"ours, without a detail":      {5, code(muster.ReasonNoCertificate, "", client(5)), 0x87, "no_certificate"},
+		"ours, 3.1.1":                 {4, code(muster.ReasonRevocationUnknown, "seen", client(4)), 3, ""},
+		"another protocol, 5":         {5, packets.ErrProtocolViolationProtocolName, 0x82, "connect_invalid: protocol violation: protocol name"},
+		"another protocol, 3.1.1":     {4, packets.ErrProtocolViolationProtocolName, 1, "connect_invalid: protocol violation: protocol name"},
+		"an unknown version":          {6, packets.ErrProtocolViolationProtocolVersion, 1, "connect_invalid: protocol violation: protocol version"},
+		"no client ID to keep, 3.1.1": {4, packets.ErrUnspecifiedError, 2, "connect_invalid: unspecified error"},
+		"too busy, 5":                 {5, packets.ErrServerBusy, 0x89, "connect_invalid: server busy"},
+		"anything else, 3.1.1":        {4, packets.ErrQosNotSupported, 5, "connect_invalid: qos not supported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pk := packets.Packet{ProtocolVersion: tc.version, ReasonCode: tc.code.Code}
+			if tc.code.Code != 0 {
+				pk.Properties.ReasonString = tc.code.Reason
+			}
+			correct(&pk)
+			if pk.ReasonCode != tc.want || pk.Properties.ReasonString != tc.says {
+				t.Errorf("0x%02X %q, want 0x%02X %q", pk.ReasonCode, pk.Properties.ReasonString, tc.want, tc.says)
+			}
+		})
+	}
+}

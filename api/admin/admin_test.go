@@ -25,6 +25,7 @@ const account = "123456789012"
 type fixture struct {
 	store  *registry.Store
 	memory *admission.Memory
+	admin  *admin.Admin
 	server *httptest.Server
 }
 
@@ -43,8 +44,8 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{store: store, memory: m}
-	f.server = httptest.NewServer(admin.New(admin.Config{Registry: store, Gate: gate, Memory: m}).Handler())
+	f := &fixture{store: store, memory: m, admin: admin.New(admin.Config{Registry: store, Gate: gate, Memory: m, Region: "us-east-1"})}
+	f.server = httptest.NewServer(f.admin.Handler())
 	t.Cleanup(func() {
 		f.server.Close()
 		if err := engine.Close(); err != nil {
