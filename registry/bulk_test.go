@@ -223,7 +223,7 @@ func testSettleRefuses(f *fixture) {
 func TestSettleWhileDevicesConnect(t *testing.T) { onBothEngines(t, testSettleConcurrently) }
 
 func testSettleConcurrently(f *fixture) {
-	const devices, rounds = 64, 4
+	const devices, rounds = 64, 2
 	ca := f.mint("Crowd")
 	a := f.authority(ca)
 	f.policy("p")

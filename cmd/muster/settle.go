@@ -269,14 +269,12 @@ func (r *settleRun) tell(s admin.Settled, named bool) error {
 	if r.format == formatJSON {
 		return json.NewEncoder(out).Encode(s)
 	}
-	text := s.Detail
+	text := r.word()
 	switch {
 	case s.Outcome != registry.OutcomeDone:
 		text = string(s.Outcome) + ": " + s.Detail
 	case !named && !r.dryRun:
 		return nil
-	default:
-		text = r.word()
 	}
 	_, err := fmt.Fprintf(out, "%s  %s  %s\n", s.ID, printable(s.Subject), text)
 	return err
