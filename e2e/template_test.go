@@ -113,6 +113,8 @@ func TestTemplateCommands(t *testing.T) {
 	fails(t, program(t, "template", "test", needy, "--cert", plain.cert), 1, needy, "line 6", "DNSName")
 	fails(t, program(t, "template", "test", bad, "--cert", plain.cert), 1, bad, "line 5", "ThingNane")
 	fails(t, program(t, "template", "test", good, "--cert", good), 1, good, "CERTIFICATE")
+	fails(t, program(t, "template", "test", good, "--cert", plain.cert, "--param", "AWS::IoT::Certificate::CommonName=x"), 1, "CommonName", "--cert")
+	fails(t, program(t, "template", "test", good, "--param", "Lamp=x"), 1, `"Lamp"`, good)
 	fails(t, program(t, "template", "lint", filepath.Join(dir, "none.json")), 1, "none.json")
 	for _, args := range [][]string{
 		{"lint"}, {"test", good}, {"test", good, "--cert", plain.cert, "--replay", "1"}, {"test", good, "--replay", "0"},

@@ -165,9 +165,7 @@ func (p *parser) reference(at *place, name string) *node {
 
 // known says whether a parameter is declared or of a certificate.
 func (p *parser) known(name string) bool {
-	_, declared := p.template.parameter(name)
-	_, ofCertificate := originOf(name)
-	return declared || ofCertificate
+	return p.template.Declares(name) || FromCertificate(name)
 }
 
 func (p *parser) join(v *value) *node {

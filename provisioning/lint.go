@@ -29,7 +29,7 @@ type Finding struct {
 // error, and its error is the first of them.
 func Lint(body []byte) []Finding {
 	p := read(body)
-	if p.template.status != nil { // else it is no template
+	if p.whole {
 		p.review()
 	}
 	var all []Finding
@@ -64,13 +64,12 @@ func (p *parser) plain(v *value) {
 func (p *parser) review() {
 	top := &place{line: 1}
 	for _, declared := range p.template.parameters {
-		_, ofCertificate := originOf(declared.name)
 		switch {
 		case !p.used[declared.name] && declared.fallback == nil:
 			p.advise(declared.at, "remove it, or use it", "nothing refers to this parameter, and a device without a value for it is refused all the same")
 		case !p.used[declared.name]:
 			p.advise(declared.at, "remove it, or use it", "nothing refers to this parameter")
-		case !ofCertificate && declared.fallback == nil:
+		case !FromCertificate(declared.name) && declared.fallback == nil:
 			p.advise(declared.at, "add a Default, unless devices provision themselves by a claim", "a first connect brings no value for this parameter")
 		}
 	}

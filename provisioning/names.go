@@ -156,7 +156,7 @@ func (p *parser) noParameter(at *place, name string) *fault {
 	mend := "declare it in Parameters, or use one of the certificate (" + awsPrefix + "…, " + musterPrefix + "…)"
 	if word, ok := strings.CutPrefix(name, awsPrefix); ok {
 		for _, prefix := range []string{"", "Subject."} {
-			if _, known := originOf(musterPrefix + prefix + word); known {
+			if FromCertificate(musterPrefix + prefix + word) {
 				return at.fault("write "+musterPrefix+prefix+word, "AWS IoT has no parameter %s", shown(name))
 			}
 		}

@@ -28,6 +28,12 @@ type Parameters struct {
 	Given       map[string]string
 }
 
+// FromCertificate says whether certificates give a parameter of this name.
+func FromCertificate(name string) bool {
+	_, known := originOf(name)
+	return known
+}
+
 // lookup returns the value of a parameter. A problem says that there is one
 // that cannot be used.
 func (p Parameters) lookup(name string) (value string, found bool, problem string) {

@@ -28,6 +28,7 @@ const maxFaults = 100
 // fault is told of twice.
 type parser struct {
 	template Template
+	whole    bool // there is something to review
 	faults   []*fault
 	advice   []*fault        // what is no fault
 	used     map[string]bool // the parameters that something refers to
@@ -45,6 +46,7 @@ func read(body []byte) *parser {
 	}
 	if top != nil {
 		p.sections(top)
+		p.whole = top.kind == isObject
 	}
 	slices.SortStableFunc(p.faults, byLine)
 	return p
@@ -174,10 +176,8 @@ func (p *parser) sections(top *value) {
 
 func (p *parser) parameter(v *value) {
 	name := v.name()
-	if ofCertificate(name) {
-		if _, known := originOf(name); !known {
-			p.keep(p.noParameter(v.at, name))
-		}
+	if ofCertificate(name) && !FromCertificate(name) {
+		p.keep(p.noParameter(v.at, name))
 	}
 	m := p.members(v, []string{"Type"}, "Default")
 	p.oneOf(m["Type"], "type", "String")

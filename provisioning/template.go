@@ -1,8 +1,6 @@
 package provisioning
 
-import (
-	"slices"
-)
+import "slices"
 
 const (
 	typeCertificate = "AWS::IoT::Certificate"
@@ -52,6 +50,12 @@ type attribute struct {
 
 // grant is a policy: by name or by document, the other is nil.
 type grant struct{ name, document *node }
+
+// Declares says whether Parameters of the template has one of this name.
+func (t *Template) Declares(name string) bool {
+	_, declared := t.parameter(name)
+	return declared
+}
 
 func (t *Template) parameter(name string) (parameter, bool) {
 	i := slices.IndexFunc(t.parameters, func(p parameter) bool { return p.name == name })

@@ -207,14 +207,20 @@ func (t *templateTest) render(w io.Writer, path string, body []byte) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	params := provisioning.Parameters{Given: map[string]string{}}
-	for _, p := range t.params {
-		name, value, _ := strings.Cut(p, "=")
-		params.Given[name] = value
-	}
 	if t.cert != "" {
 		if params.Certificate, err = readCertificate(t.cert); err != nil {
 			return err
 		}
+	}
+	for _, p := range t.params {
+		name, value, _ := strings.Cut(p, "=")
+		switch fromCertificate := provisioning.FromCertificate(name); {
+		case fromCertificate && t.cert != "":
+			return fmt.Errorf("--param %s: it comes from the certificate of --cert alone", name)
+		case !fromCertificate && !template.Declares(name):
+			return fmt.Errorf("--param %q: %s declares no such parameter", name, path)
+		}
+		params.Given[name] = value
 	}
 	r, err := template.Render(params)
 	if err != nil {
