@@ -22,6 +22,8 @@ func (e *Explanation) Denial(a Action, name string, document func(int) string) s
 	text := "no policy of the certificate allows " + question
 	nearest := e.Nearest(Allowed)
 	switch d := e.Decided(); {
+	case e.Verdict == Allowed: // by a condition on the time that was looked at since
+		text = "the policies did not allow " + question + ", and do now"
 	case d != nil:
 		text = source(d) + " denies " + question
 		if d.Cause != "" {

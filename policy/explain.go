@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Explanation says how a verdict came about.
@@ -227,8 +228,15 @@ func describeGlobs(globs []glob) string {
 // maxClipped is how much of a name an explanation repeats, in bytes.
 const maxClipped = 160
 
+// clip bounds a text that others chose, and leaves nothing in it that a
+// terminal or a log would obey.
 func clip(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 	if len(s) <= maxClipped {
 		return s
 	}
