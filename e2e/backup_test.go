@@ -144,6 +144,12 @@ func TestBackupFile(t *testing.T) {
 	}
 }
 
+// TestBackupPage runs the examples of the page.
+func TestBackupPage(t *testing.T) {
+	t.Parallel()
+	runBlocks(t, "muster init > /dev/null\n", blocksOf(t, readFile(t, "../docs/backup.md")))
+}
+
 func wantFiles(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	var got []string
