@@ -57,8 +57,7 @@ func TestBreaker(t *testing.T) {
 			t.Error("asked while it is open")
 		}
 		b.clock.advance(time.Second)
-		b.next(t)
-		b.check(t, c)
+		b.check(t, c) // the same device: it is not held back longer than the responder
 		if b.Requests() != before+1 {
 			t.Error("not tried again")
 		}
@@ -201,10 +200,57 @@ func TestRespondersAreBounded(t *testing.T) {
 	if got := len(c.Breakers()); got != 1024 {
 		t.Errorf("%d breakers, want 1024", got)
 	}
-	b.cfg.AllowPrivate = loopback
+	b.cfg.AllowPrivate, b.cfg.BreakAfter = loopback, 2
 	c = b.client(t)
+	c.Fault(b.URL, ocsp.FaultTimeout)
 	b.check(t, c)
 	if got := c.Responders(); got != 0 {
 		t.Errorf("%d responders remembered that answer as they should", got)
+	}
+}
+
+// Whoever waits for a slot when the breaker opens is answered for, and so is
+// who comes then, though no slot is free.
+func TestBreakerBeforeSlots(t *testing.T) {
+	b := newBench(t)
+	b.cfg.BreakAfter, b.cfg.ConcurrentPerResponder = 1, 1
+	b.Fail(testpki.Busy)
+	release := b.Hold()
+	c := b.client(t)
+	answers := make(chan ocsp.Answer, 2)
+	for i := range 2 {
+		leaf := b.leaf
+		go func() {
+			answers <- c.Check(t.Context(), ocsp.Question{Leaf: leaf.Cert, Issuer: b.Authority.Cert})
+		}()
+		c.AwaitWaiters(i + 1)
+		b.next(t)
+	}
+	b.awaitRequests(t, 1)
+	c.Fault(b.URL, ocsp.FaultTimeout)
+	if a := b.check(t, c); a.Fault != ocsp.FaultHeldOff {
+		t.Errorf("who comes then: %+v", a)
+	}
+	release()
+	faults := map[ocsp.Fault]bool{(<-answers).Fault: true, (<-answers).Fault: true}
+	if !faults[ocsp.FaultTryLater] || !faults[ocsp.FaultHeldOff] || b.Requests() != 1 {
+		t.Errorf("who waited: %v after %d requests", faults, b.Requests())
+	}
+}
+
+// A responder that is asked last, when the time is all but used up, is not
+// blamed for that.
+func TestBreakerBlamesWhoHadTime(t *testing.T) {
+	b, other := newBench(t), testpki.NewResponder(t)
+	b.cfg.BreakAfter, b.cfg.FirstReply, b.cfg.Timeout = 1, 160*time.Millisecond, 200*time.Millisecond
+	b.Fail(testpki.Slow)
+	other.Fail(testpki.Slow)
+	b.leaf = b.Issue(t, mint.Request{OCSPServer: []string{other.URL, b.URL}})
+	c := b.client(t)
+	if a := b.check(t, c); a.Fault != ocsp.FaultTimeout {
+		t.Errorf("%+v", a)
+	}
+	if list := c.Breakers(); len(list) != 1 || list[0].Responder != other.URL {
+		t.Errorf("breakers: %+v", list)
 	}
 }

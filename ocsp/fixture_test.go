@@ -42,6 +42,7 @@ type shelf struct {
 	mu      sync.Mutex
 	answers map[string][]byte
 	expires map[string]time.Time
+	puts    int
 	err     error
 }
 
@@ -69,6 +70,7 @@ func (s *shelf) PutAnswer(_ context.Context, key string, der []byte, expires tim
 		return s.err
 	}
 	s.answers[key], s.expires[key] = bytes.Clone(der), expires
+	s.puts++
 	return nil
 }
 

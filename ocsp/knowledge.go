@@ -91,7 +91,6 @@ func (k *knowledge) settle(in *inquiry, e entry, der []byte) (entry, bool) {
 		if e.answer.Source != SourceResponder {
 			return stays, true
 		}
-		e.nonced = e.nonced || was.nonced
 		der = nil // the Cache has it
 	}
 	if der != nil {

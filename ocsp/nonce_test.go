@@ -101,10 +101,24 @@ func TestNonceRequiredAndRevoked(t *testing.T) {
 				t.Errorf("reason %d: %+v", reason, a)
 			}
 		}
+		if want := map[int]int{1: 1, 6: 2}[reason]; b.Requests() != want {
+			t.Errorf("reason %d: %d requests, want %d", reason, b.Requests(), want)
+		}
 		b.Fail(testpki.None)
 		b.clock.advance(time.Second)
 		if a := b.ask(t, b.client(t), required); (a.Status == ocsp.Revoked) != (reason == 1) {
 			t.Errorf("reason %d, restored: %+v", reason, a)
 		}
+	}
+}
+
+// An answer that is older than one known without a nonce does not count, and
+// its nonce does not make the known one count either.
+func TestNonceRequiredAndOlder(t *testing.T) {
+	b := newBench(t)
+	c := b.client(t)
+	b.bring(t, c, b.longAnswer(t, testpki.Good(), b.clock.Now()))
+	if a := b.ask(t, c, required); a.Fault != ocsp.FaultOutdated {
+		t.Errorf("%+v", a)
 	}
 }

@@ -174,3 +174,24 @@ func TestRefreshIsOneOfFew(t *testing.T) {
 		t.Errorf("%d requests, want 3", got)
 	}
 }
+
+// A responder that signs ahead of time says the same again: that is not kept
+// twice, but looked at again later.
+func TestRefreshSaysTheSame(t *testing.T) {
+	b, r := newBench(t), newRecord()
+	kept := newShelf()
+	b.cfg.Observe, b.cfg.Cache = r.observe, kept
+	made := b.clock.Now()
+	b.Now = func() time.Time { return made }
+	c := b.client(t)
+	first := b.check(t, c)
+	b.clock.advance(first.Refresh.Sub(b.clock.Now()))
+	b.check(t, c)
+	r.refreshed(t)
+	if a := b.check(t, c); !a.Refresh.After(first.Refresh) || !a.Refresh.Before(a.Expires) {
+		t.Errorf("refreshed at %v, then at %v", first.Refresh, a.Refresh)
+	}
+	if kept.puts != 1 {
+		t.Errorf("kept %d times", kept.puts)
+	}
+}
