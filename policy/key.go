@@ -118,6 +118,3 @@ func (k *key) certificate(name string) bool {
 	}
 	return k.kind != unknownKey
 }
-
-// ofConnect reports whether only iot:Connect has a value for the key.
-func (k *key) ofConnect() bool { return k.kind == connectAttributes || k.kind == lastWillTopic }
