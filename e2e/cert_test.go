@@ -148,7 +148,8 @@ func (s *server) refuseOthers(t *testing.T, garage *authority, other *certificat
 	fails(t, s.operator(t, "cert", "approve", "-o", "json", garage.cert), 1, "certificate", "none that begins so")
 
 	s.attach(t, "device", other)
-	if got := s.succeeds(t, "cert", "set", other.cert, "--status", "ACTIVE"); got != other.id+" is ACTIVE\n" {
+	bundle := writeFile(t, s.path("bundle.pem"), readFile(t, other.key)+readFile(t, other.cert))
+	if got := s.succeeds(t, "cert", "set", bundle, "--status", "ACTIVE"); got != other.id+" is ACTIVE\n" {
 		t.Errorf("set: %s", got)
 	}
 	s.admit(t, v5, other)

@@ -84,11 +84,12 @@ func certificateName(typed string) (string, error) {
 		}
 		return "", fmt.Errorf("certificate: %w", err)
 	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return "", fmt.Errorf("certificate: %s begins with no PEM block of type CERTIFICATE", typed)
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" { // a key may stand before it
+			return muster.Fingerprint(block.Bytes), nil
+		}
 	}
-	return muster.Fingerprint(block.Bytes), nil
+	return "", fmt.Errorf("certificate: %s holds no PEM block of type CERTIFICATE", typed)
 }
 
 func certListCommand(configPath *string) *cobra.Command {
