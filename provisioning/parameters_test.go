@@ -52,6 +52,7 @@ func full(t testing.TB) *x509.Certificate {
 			extension(7, 6, 3, 0x2a, 3, 4), extension(8, 4, 2, 0xab, 0xcd), extension(9, 0x30, 0),
 			extension(10, 0x0c, 1, 0xff), extension(11, 0x0c, 9, 'x'), extension(12, 0x0c, 1, 'x', 0), extension(13),
 			extension(14, 0x1e, 2, 0x00, 'b'), extension(15, 0x1a, 1, 0xff), extension(16, 0x05, 0),
+			extension(18, 0x3a, 3, 0x1a, 1, 'v'),
 		},
 	})
 }
@@ -123,6 +124,7 @@ func TestParametersOfCertificate(t *testing.T) {
 		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.14": "b",
 		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.15": "!is not UTF-8",
 		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.16": "!is neither a string nor a number",
+		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.18": "!is neither a string nor a number",
 		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.17": "!" + missing + "extension 1.3.6.1.4.1.99999.17",
 	} {
 		t.Run(name, func(t *testing.T) {
