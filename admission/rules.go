@@ -353,6 +353,9 @@ func sawQuota(f *Facts) string {
 	if f.Record.Status != "" {
 		return "not needed: it is registered already"
 	}
+	if f.Authority.PendingCap == 0 {
+		return "no authority could register it"
+	}
 	return fmt.Sprintf("%d of %d certificates of the authority are pending", f.Authority.Pending, f.Authority.PendingCap)
 }
 
