@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -125,8 +126,12 @@ func complete(ctx context.Context, r Reader) error {
 	for k, index := range map[Kind]string{
 		KindCert: IndexOwner, KindAuthority: IndexOwner, KindTombstone: IndexExpiry, KindAccount: IndexEndpoint,
 	} {
-		if err := each(ctx, r, k, index, func(Doc) error { return nil }); err != nil {
+		err := each(ctx, r, k, index, func(Doc) error { return nil })
+		if errors.Is(err, ErrNoDoc) {
 			return fmt.Errorf("documents are lost; restore the registry from an earlier backup: %w", err)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
