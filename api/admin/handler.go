@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/muster-mqtt/muster"
@@ -28,7 +29,19 @@ func (a *Admin) Handler() http.Handler {
 	a.policyRoutes(mux)
 	a.templateRoutes(mux)
 	a.authorityRoutes(mux)
-	return mux
+	return a.logged(mux)
+}
+
+// logged tells the log of what operators ask for, but not of probes.
+func (a *Admin) logged(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		h.ServeHTTP(w, r)
+		if r.Method == http.MethodPost {
+			a.config.Log.Info().Str("event", "admin").Str("operation", strings.TrimPrefix(r.URL.Path, "/")).
+				Dur("duration", time.Since(start)).Msg("operator's request")
+		}
+	})
 }
 
 // Failure is the body of an answer that is not 200 OK.
