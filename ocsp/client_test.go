@@ -131,6 +131,18 @@ func TestCheckTriesURLsInOrder(t *testing.T) {
 	}
 }
 
+// When the time is up, that is why, and nobody else is asked.
+func TestCheckTimeIsUp(t *testing.T) {
+	b, other := newBench(t), testpki.NewResponder(t)
+	b.cfg.FirstReply, b.cfg.Timeout = time.Hour, 50*time.Millisecond
+	b.Fail(testpki.Slow)
+	b.leaf = b.Issue(t, mint.Request{OCSPServer: []string{b.URL, other.URL}})
+	a := b.check(t, b.client(t))
+	if a.Fault != ocsp.FaultTimeout || a.Responder != b.URL || other.Requests() != 0 {
+		t.Errorf("%+v after %d requests to the next", a, other.Requests())
+	}
+}
+
 func TestCheckSingleFlight(t *testing.T) {
 	const callers = 64
 	b := newBench(t)
