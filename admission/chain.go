@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -12,13 +14,35 @@ import (
 // intermediates and a root are a long chain.
 const maxSent = 4
 
+// maxCuriosity is how many strangers a second are looked at so closely. The
+// others are refused all the same, and told less of.
+const maxCuriosity = 50
+
+// curiosity bounds what strangers may cost by their chains. The zero value is
+// ready.
+type curiosity struct {
+	mu     sync.Mutex
+	second int64
+	looked int
+}
+
+func (c *curiosity) allow(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := now.Unix(); s != c.second {
+		c.second, c.looked = s, 0
+	}
+	c.looked++
+	return c.looked <= maxCuriosity
+}
+
 // chainFacts finds out what is missing where no registered key signed a
 // certificate: most often the intermediate that did is not registered, but the
 // root above it. What the device sent proves nothing and lets nobody in; it
 // tells the operator what to register. elsewhere says that an authority of
 // another account signed the certificate.
 //
-// A stranger may ask for this at will, so that each signature is checked once.
+// It may cost a check of a signature with a key of the stranger's choice.
 func (g *Gate) chainFacts(ctx context.Context, c *Candidate, elsewhere bool) (ChainFacts, error) {
 	f := ChainFacts{Sent: len(c.Sent), Elsewhere: elsewhere}
 	if elsewhere {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
@@ -65,6 +66,35 @@ func TestChain(t *testing.T) {
 				t.Errorf("remembered: %+v", r)
 			}
 		})
+	}
+}
+
+// TestChainsOfMany: a storm of strangers is refused without a closer look.
+func TestChainsOfMany(t *testing.T) {
+	now := clock{monday}
+	f := newFixture(t, func(c *admission.Config) { c.Now = now.Now })
+	garage := mintAuthority(t, "garage")
+	l := leafOf(t, garage, nil)
+	verify := f.gate.TLSConfig(&tls.Config{}).VerifyConnection
+	closely := func() (n int) {
+		for range 60 {
+			err := verify(tls.ConnectionState{PeerCertificates: []*x509.Certificate{l.Cert, garage.Cert}})
+			var untrusted *admission.UntrustedError
+			if !errors.As(err, &untrusted) {
+				t.Fatalf("let in: %v", err)
+			}
+			if strings.Contains(untrusted.Detail, "which the device sent") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := closely(); n != 50 {
+		t.Errorf("%d of 60 were looked at closely", n)
+	}
+	now.now = now.now.Add(time.Second)
+	if n := closely(); n != 50 {
+		t.Errorf("a second later %d of 60", n)
 	}
 }
 

@@ -77,6 +77,7 @@ type Gate struct {
 	memory     *Memory
 	log        zerolog.Logger
 	signed     *signatures
+	curiosity  curiosity
 	templates  templates
 }
 
@@ -171,8 +172,10 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 	}
 	c := &Candidate{Leaf: leaf, Sent: cs.PeerCertificates[1:], ID: id, SNI: cs.ServerName}
 	f := Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: cs.ServerName}
-	if f.Chain, err = g.chainFacts(ctx, c, false); err != nil {
-		g.log.Error().Err(err).Str("certificate", id).Msg("could not find out what is known of a stranger's issuer")
+	if g.curiosity.allow(g.now()) {
+		if f.Chain, err = g.chainFacts(ctx, c, false); err != nil {
+			g.log.Error().Err(err).Str("certificate", id).Msg("could not find out what is known of a stranger's issuer")
+		}
 	}
 	d := Decision{Reason: muster.ReasonUntrustedIssuer, Rule: 6, Detail: sawIssuer(&f)}
 	g.remember(c, d, "", f)

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/muster-mqtt/muster"
-	"github.com/muster-mqtt/muster/admission"
 )
 
 const refusalsFile = "../testdata/refusals.txt"
@@ -34,13 +33,12 @@ type wrong struct {
 	mend    string
 }
 
-// refusals reads the file, with the blocks that no connection can reach apart.
-func refusals(t *testing.T) (all []wrong, unreachable map[muster.Reason]string) {
+// refusals reads the file, but for the reasons that no connection can reach.
+func refusals(t *testing.T) (all []wrong) {
 	t.Helper()
-	unreachable = map[muster.Reason]string{}
 	var w *wrong
 	for i, text := range strings.Split(readFile(t, refusalsFile), "\n") {
-		if text == "" || text[0] == '#' {
+		if text == "" || text[0] == '#' || strings.HasPrefix(text, "unreachable:") {
 			continue
 		}
 		if strings.HasPrefix(text, "[") {
@@ -50,11 +48,6 @@ func refusals(t *testing.T) (all []wrong, unreachable map[muster.Reason]string) 
 		}
 		key, value, ok := strings.Cut(text, ":")
 		value = strings.TrimSpace(value)
-		if key == "unreachable" {
-			word, why, _ := strings.Cut(value, ": ")
-			unreachable[muster.Reason(word)] = why
-			continue
-		}
 		if !ok || w == nil || !w.set(key, value) {
 			t.Fatalf("%s:%d: %q says nothing", refusalsFile, i+1, text)
 		}
@@ -64,7 +57,7 @@ func refusals(t *testing.T) (all []wrong, unreachable map[muster.Reason]string) 
 			t.Errorf("%s: [%s] leaves something out", refusalsFile, w.name)
 		}
 	}
-	return all, unreachable
+	return all
 }
 
 func (w *wrong) set(key, value string) bool {
@@ -108,7 +101,7 @@ func (s *server) walker(t *testing.T, w wrong) *walker {
 // walk, and no walk that the file does not tell of.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	all, _ := refusals(t)
+	all := refusals(t)
 	if len(all) < 50 {
 		t.Errorf("%s tells of %d ways", refusalsFile, len(all))
 	}
@@ -159,25 +152,6 @@ func TestRefusals(t *testing.T) {
 	}
 	for name := range ways {
 		t.Errorf("nobody walks [%s] of %s", name, refusalsFile)
-	}
-}
-
-// TestEveryReasonIsReached holds the file to the reasons that there are.
-func TestEveryReasonIsReached(t *testing.T) {
-	all, unreachable := refusals(t)
-	for _, c := range reasonConstants(t) {
-		r := muster.Reason(c.word)
-		reached := slices.ContainsFunc(all, func(w wrong) bool { return w.reason == r })
-		if why := unreachable[r]; reached == (why != "") {
-			t.Errorf("%s: reached: %v, unreachable: %q", r, reached, why)
-		}
-		if admission.Mend(r, admission.Facts{}) == "" {
-			t.Errorf("%s has no mend", r)
-		}
-		delete(unreachable, r)
-	}
-	for r := range unreachable {
-		t.Errorf("%s names %s, which is no reason", refusalsFile, r)
 	}
 }
 
