@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -34,22 +35,13 @@ func (g *Gate) hear(ctx context.Context, c *Candidate, f *Facts, q *Question) er
 	asked := f.OCSP
 	q.Brought, q.Offline = c.Brought, true
 	c.Brought = nil // once is enough
-	if err := g.consult(ctx, f, *q); err != nil || f.OCSP.settled() {
-		return err
+	err := g.consult(ctx, f, *q)
+	if f.OCSP.Answer == AnswerNotAsked { // nothing is known, and what was brought does not count
+		why := f.OCSP.Detail
+		f.OCSP.recall(asked)
+		f.OCSP.Detail = clip(strings.TrimPrefix(asked.Detail+"; "+why, "; "))
 	}
-	brought := f.OCSP.Detail
-	f.OCSP.recall(asked)
-	if brought != "" && brought != asked.Detail {
-		f.OCSP.Detail = clip(join(asked.Detail, "the device brought: "+brought))
-	}
-	return nil
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; " + b
+	return err
 }
 
 // Recheck asks OCSP again about a connection that is open, by the settings that

@@ -245,6 +245,7 @@ type device struct {
 	*mint.Leaf
 	endpoint string                 // server name; default localhost; an address sends none
 	sessions tls.ClientSessionCache // to resume TLS sessions
+	staple   []byte                 // an OCSP response
 }
 
 func (f *fixture) dial(l *mint.Leaf) (*tls.Conn, error) { return f.dialAs(device{Leaf: l}) }
@@ -257,7 +258,7 @@ func (f *fixture) dialAs(d device) (*tls.Conn, error) {
 	}
 	dialer := tls.Dialer{Config: &tls.Config{
 		RootCAs: f.roots, ServerName: name, ClientSessionCache: d.sessions,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{d.Cert.Raw}, PrivateKey: d.Key}},
+		Certificates: []tls.Certificate{{Certificate: [][]byte{d.Cert.Raw}, PrivateKey: d.Key, OCSPStaple: d.staple}},
 	}}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -15,14 +15,11 @@ import (
 // properties of the name, whose order is kept [MQTT-3.3.2-18].
 const BroughtProperty = "muster-ocsp"
 
-// maxBrought is the size of such a response in bytes of DER: more than any
-// responder sends, and what the registry keeps.
-const maxBrought = 64 << 10
-
 // takeBrought returns the OCSP response that a client brought, nil for none, and
-// takes it from the client, which mochi keeps as long as its session. What is
-// too long or no base64 becomes a response that is empty, so that the refusal
-// tells the device's owner that it was seen and did not count.
+// takes it from the client, which mochi keeps as long as its session. What is no
+// base64 is returned as it is: it counts as little, and the refusal then tells
+// the device's owner that it was seen. How much is looked at is for those to
+// bound who do; here the largest packet is the bound.
 func takeBrought(cl *mqtt.Client) []byte {
 	var text strings.Builder
 	had := len(cl.Properties.Props.User)
@@ -36,12 +33,9 @@ func takeBrought(cl *mqtt.Client) []byte {
 	if len(cl.Properties.Props.User) == had {
 		return nil
 	}
-	if base64.StdEncoding.DecodedLen(text.Len()) > maxBrought+2 { // the length before its padding is known
-		return []byte{}
-	}
 	der, err := base64.StdEncoding.DecodeString(text.String())
-	if err != nil || len(der) > maxBrought {
-		return []byte{}
+	if err != nil {
+		return []byte(text.String())
 	}
 	return der
 }

@@ -42,7 +42,7 @@ func newOCSPMetrics(r *prometheus.Registry) ocspMetrics {
 		answers: families(r, "muster_ocsp_answers_total",
 			"Answers about devices, by where they came from; none: nothing was found out.", "source", "result",
 			[]OCSPSource{OCSPFromResponder, OCSPFromMemory, OCSPFromCache, OCSPFromDevice, OCSPFromNowhere},
-			append(results, OCSPNoURL)),
+			append(results[:4:4], OCSPNoURL, OCSPNotAsked)),
 		brought: counters(r, "muster_ocsp_brought_total",
 			"Responses that devices brought; unavailable: they did not count.", "result",
 			[]OCSPResult{OCSPGood, OCSPRevoked, OCSPUnavailable}),

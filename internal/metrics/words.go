@@ -49,6 +49,7 @@ const (
 	OCSPUnknown     OCSPResult = "unknown"     // the responder does not know the certificate
 	OCSPUnavailable OCSPResult = "unavailable" // no answer, or none that could be believed
 	OCSPNoURL       OCSPResult = "no_url"      // nobody says which responder to ask
+	OCSPNotAsked    OCSPResult = "not_asked"   // nobody was to be asked, and nothing was known
 )
 
 // OCSPMethod is how a responder was asked.
