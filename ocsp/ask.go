@@ -92,6 +92,8 @@ func (c *Client) askOne(ctx context.Context, in *inquiry, u *url.URL, client *ht
 	c.tell(e)
 	if ok {
 		c.tell(turned)
+		c.log.Warn().Str("responder", name).Str("event", string(turned.Kind)).Time("until", turned.Until).
+			Msg("the breaker of an OCSP responder turned")
 	}
 	return a, err
 }

@@ -226,6 +226,7 @@ func TestBreakerBeforeSlots(t *testing.T) {
 		c.AwaitWaiters(i + 1)
 		b.next(t)
 	}
+	c.AwaitQueue(b.URL, 2)
 	b.awaitRequests(t, 1)
 	c.Fault(b.URL, ocsp.FaultTimeout)
 	if a := b.check(t, c); a.Fault != ocsp.FaultHeldOff {

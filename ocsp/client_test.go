@@ -110,6 +110,10 @@ func TestCheckAsksNobody(t *testing.T) {
 	if a := c.Check(t.Context(), ocsp.Question{Leaf: odd.Cert, Issuer: b.Authority.Cert}); a.Status != ocsp.Unavailable || !strings.Contains(a.Detail, "http") {
 		t.Errorf("no usable URL: %+v", a)
 	}
+	long := b.Issue(t, mint.Request{OCSPServer: []string{b.URL + "/" + strings.Repeat("x", 2048)}})
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: long.Cert, Issuer: b.Authority.Cert}); a.Fault != ocsp.FaultSettings || len(a.Detail) > 400 {
+		t.Errorf("an endless URL: %+v", a)
+	}
 	if got := b.Requests(); got != 0 {
 		t.Errorf("%d requests, want none", got)
 	}

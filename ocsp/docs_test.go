@@ -26,6 +26,9 @@ func faults(t *testing.T) []ocsp.Fault {
 		if !ok {
 			return true
 		}
+		if name, ok := v.Type.(*ast.Ident); !ok || name.Name != "Fault" {
+			return false
+		}
 		word, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
 		if err != nil {
 			t.Fatal(err)

@@ -46,3 +46,18 @@ func (c *Client) AwaitWaiters(n int) {
 		runtime.Gosched()
 	}
 }
+
+// AwaitQueue returns once so many requests to a responder are under way or
+// wait for a slot.
+func (c *Client) AwaitQueue(responder string, n int) {
+	for {
+		c.limiter.mu.Lock()
+		h := c.limiter.hosts[responder]
+		ready := h != nil && h.users == n
+		c.limiter.mu.Unlock()
+		if ready {
+			return
+		}
+		runtime.Gosched()
+	}
+}

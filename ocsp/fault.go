@@ -1,6 +1,9 @@
 package ocsp
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Fault is one word for why there is no answer that counts. The set is closed,
 // so that it may label a metric.
@@ -74,6 +77,14 @@ type ResponseError struct {
 
 func (e *ResponseError) Error() string { return "OCSP response: " + e.Detail }
 
+// maxDetail is how many bytes of a Detail are kept: it is remembered for many
+// certificates, and quotes what strangers wrote.
+const maxDetail = 512
+
 func fault(f Fault, format string, args ...any) *ResponseError {
-	return &ResponseError{Fault: f, Detail: fmt.Sprintf(format, args...)}
+	detail := fmt.Sprintf(format, args...)
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	return &ResponseError{Fault: f, Detail: detail}
 }

@@ -47,8 +47,10 @@ type inquiry struct {
 	err  *failure   // none can be asked
 }
 
-// maxURLs is how many of a certificate's responders are asked.
-const maxURLs = 3
+const (
+	maxURLs = 3       // how many of a certificate's responders are asked
+	maxURL  = 2 << 10 // how many bytes the URL of one has, for it stands in what is remembered
+)
 
 // plan finds out whom to ask. The mode does not matter: it says what an answer
 // is worth, not how to get it.
@@ -62,7 +64,7 @@ func (in *inquiry) plan() {
 	}
 	for _, raw := range candidates {
 		u, err := url.Parse(raw)
-		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		if err != nil || len(raw) > maxURL || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 			continue
 		}
 		u.Fragment = ""
@@ -74,8 +76,9 @@ func (in *inquiry) plan() {
 	case len(in.urls) > 0:
 		in.name = responderName(in.urls[0])
 	case s.Responder != "":
-		in.err = noResponse(FaultSettings, "the responder %q that the settings name is no http or https URL", s.Responder)
+		in.err = noResponse(FaultSettings, "the responder that the settings name is no http or https URL: %.200q", s.Responder)
 	case len(candidates) > 0:
-		in.err = noResponse(FaultSettings, "none of its responders' URLs is http or https: %q", candidates)
+		in.err = noResponse(FaultSettings, "none of its responders' URLs is http or https, of at most %d bytes: %.200q",
+			maxURL, candidates[:min(len(candidates), maxURLs)])
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/asn1"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/muster-mqtt/muster/internal/mint"
 	"github.com/muster-mqtt/muster/internal/testpki"
@@ -235,6 +237,31 @@ func TestValidateFinalRevocation(t *testing.T) {
 	}
 }
 
+// What a stranger wrote is quoted, but not at any length.
+func TestValidateDetailIsBounded(t *testing.T) {
+	p := newParty(t)
+	stranger, err := mint.NewAuthority(strings.Repeat("ä", 5000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.validate(p.forgeBy(t, stranger))
+	re, ok := errors.AsType[*ocsp.ResponseError](err)
+	if !ok || re.Fault != ocsp.FaultForeignSigner || len(re.Detail) > 600 || !utf8.ValidString(re.Detail) {
+		t.Errorf("%v", err)
+	}
+}
+
+// forgeBy forges an answer about the party's device in another authority's
+// name, which is embedded.
+func (p party) forgeBy(t *testing.T, a *mint.Authority) []byte {
+	t.Helper()
+	der, err := testpki.Forge(testpki.EmbeddedIssuer, a, p.leaf, testpki.Good(), p.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 // A certificate whose issuer has the same key is judged by nobody.
 func TestValidateSelfIssued(t *testing.T) {
 	p := newParty(t)
@@ -315,12 +342,7 @@ func TestValidateEmbeddedNamesake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fake := &mint.Authority{Cert: namesake.Cert, Key: key}
-	der, err := testpki.Forge(testpki.EmbeddedIssuer, fake, p.leaf, testpki.Good(), p.now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := p.validate(der)
+	a, err := p.validate(p.forgeBy(t, &mint.Authority{Cert: namesake.Cert, Key: key}))
 	if re, ok := errors.AsType[*ocsp.ResponseError](err); !ok || re.Fault != ocsp.FaultForeignSigner {
 		t.Errorf("answer %+v, error %v", a, err)
 	}
