@@ -144,8 +144,19 @@ func TestRefreshFails(t *testing.T) {
 	}
 }
 
-// One refresh of a certificate is under way at a time, few of all, and none
-// for who asks nobody. One that is wanted after all is joined, not repeated.
+// Who asks nobody refreshes nothing.
+func TestRefreshNotOffline(t *testing.T) {
+	b, _, c := dueBench(t)
+	if a := c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert, Offline: true}); a.Status != ocsp.Good {
+		t.Errorf("%+v", a)
+	}
+	c.Close() // waits for what is under way
+	if got := b.Requests(); got != 1 {
+		t.Errorf("%d requests, want 1", got)
+	}
+}
+
+// One refresh of a certificate is under way at a time, and few of all. One that is wanted after all is joined, not repeated.
 func TestRefreshIsOneOfFew(t *testing.T) {
 	b, r := newBench(t), newRecord()
 	b.cfg.Observe, b.cfg.Refreshing = r.observe, 1
@@ -154,9 +165,6 @@ func TestRefreshIsOneOfFew(t *testing.T) {
 	b.check(t, c)
 	c.Check(t.Context(), ocsp.Question{Leaf: other.Cert, Issuer: b.Authority.Cert})
 	b.clock.advance(50 * time.Minute)
-	if a := c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert, Offline: true}); a.Status != ocsp.Good {
-		t.Errorf("offline: %+v", a)
-	}
 	release := b.Hold()
 	for range 3 {
 		b.check(t, c)
