@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -57,81 +58,26 @@ func full(t testing.TB) *x509.Certificate {
 	})
 }
 
-// TestParametersOfCertificate looks every parameter up in a certificate that
-// has it. A value that begins with ! is what an error says.
+// TestParametersOfCertificate looks the parameters of parameters.txt up, which
+// explains its own form.
 func TestParametersOfCertificate(t *testing.T) {
 	cert := full(t)
-	const missing = "has no value: the certificate has no "
-	for name, want := range map[string]string{
-		"AWS::IoT::Certificate::Id":                         muster.Fingerprint(cert.Raw),
-		"AWS::IoT::Certificate::CommonName":                 "lamp-0007",
-		"AWS::IoT::Certificate::Country":                    "DE",
-		"AWS::IoT::Certificate::DistinguishedNameQualifier": "q",
-		"AWS::IoT::Certificate::Organization":               "Acme",
-		"AWS::IoT::Certificate::OrganizationalUnit":         "Lamps",
-		"AWS::IoT::Certificate::SerialNumber":               "SN7",
-		"AWS::IoT::Certificate::StateName":                  "Bavaria",
-
-		"Muster::Certificate::SerialNumber": "0a1b2c",
-		"Muster::Certificate::NotBefore":    "2026-01-02T02:04:05Z",
-		"Muster::Certificate::NotAfter":     "2036-01-02T03:04:05Z",
-
-		"Muster::Certificate::Subject.CommonName":           "lamp-0007",
-		"Muster::Certificate::Subject.DomainComponent":      "com",
-		"Muster::Certificate::Subject.EmailAddress":         "jo@acme.example",
-		"Muster::Certificate::Subject.GenerationQualifier":  "Jr.",
-		"Muster::Certificate::Subject.GivenName":            "Jo",
-		"Muster::Certificate::Subject.Initials":             "J.",
-		"Muster::Certificate::Subject.Locality":             "Munich",
-		"Muster::Certificate::Subject.OrganizationalUnit":   "Lamps",
-		"Muster::Certificate::Subject.OrganizationalUnit.1": "Desk lamps",
-		"Muster::Certificate::Subject.OrganizationalUnit.2": "!" + missing + "OrganizationalUnit.2 in its subject",
-		"Muster::Certificate::Subject.PostalCode":           "80331",
-		"Muster::Certificate::Subject.Pseudonym":            "jd",
-		"Muster::Certificate::Subject.SerialNumber":         "SN7",
-		"Muster::Certificate::Subject.StreetAddress":        "Weg 1",
-		"Muster::Certificate::Subject.Surname":              "Doe",
-		"Muster::Certificate::Subject.Title":                "Dr.",
-		"Muster::Certificate::Subject.UserID":               "u7",
-		"Muster::Certificate::Subject.2.5.4.97":             "VATDE-7",
-		"Muster::Certificate::Subject.2.5.4.15":             "",
-		"Muster::Certificate::Subject.2.5.4.13":             "!has 1025 bytes in the certificate, at most 1024 may be used",
-		"Muster::Certificate::Subject.2.5.4.98":             "!" + missing + "2.5.4.98 in its subject",
-		"Muster::Certificate::Issuer.Locality":              "Munich", // it signed itself
-		"Muster::Certificate::Issuer.2.5.4.97":              "VATDE-7",
-
-		"Muster::Certificate::DNSName":     "lamp.example",
-		"Muster::Certificate::DNSName.1":   "lamp2.example",
-		"Muster::Certificate::DNSName.2":   "!" + missing + "DNSName.2 among the alternative names",
-		"Muster::Certificate::Email":       "lamp@acme.example",
-		"Muster::Certificate::URI":         "urn:lamp:7",
-		"Muster::Certificate::IPAddress":   "192.0.2.7",
-		"Muster::Certificate::IPAddress.1": "2001:db8::7",
-
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.1":  "é",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.2":  "p",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.3":  "i",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.4":  "v",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.5":  "-128",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.6":  "true",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.7":  "1.2.3.4",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.8":  "abcd",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.9":  "!is neither a string nor a number",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.10": "!in the certificate",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.11": "!is no DER value",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.12": "!is no DER value",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.13": "!is no DER value",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.14": "b",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.15": "!is not UTF-8",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.16": "!is neither a string nor a number",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.18": "!is neither a string nor a number",
-		"Muster::Certificate::Extension.1.3.6.1.4.1.99999.17": "!" + missing + "extension 1.3.6.1.4.1.99999.17",
-	} {
+	form := regexp.MustCompile(`^(\S+) +([=!]) ?(.*)$`)
+	for line := range strings.Lines(string(read(t, templates+"/parameters.txt"))) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		m := form.FindStringSubmatch(line)
+		if m == nil {
+			t.Fatalf("%q is no case", line)
+		}
+		name, want := m[1], strings.ReplaceAll(m[3], "%ID%", muster.Fingerprint(cert.Raw))
 		t.Run(name, func(t *testing.T) {
 			got, err := valueOf(t, name, provisioning.Parameters{Certificate: cert, Given: map[string]string{name: "given"}})
-			switch says, fails := strings.CutPrefix(want, "!"); {
-			case fails:
-				wantError(t, err, says)
+			switch {
+			case m[2] == "!":
+				wantError(t, err, want)
 			case err != nil:
 				t.Error(err)
 			case got != want:

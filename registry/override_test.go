@@ -32,14 +32,15 @@ const (
 	fail    = muster.OverrideFail
 )
 
-func overrideCases() []overrideCase {
-	attributes := func(pairs ...string) map[string]string {
-		m := map[string]string{}
-		for i := 0; i < len(pairs); i += 2 {
-			m[pairs[i]] = pairs[i+1]
-		}
-		return m
+func attributes(pairs ...string) map[string]string {
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
 	}
+	return m
+}
+
+func overrideCases() []overrideCase {
 	have := muster.Thing{Type: "old", Groups: []string{"cellar", "hall"}, Attributes: attributes("a", "1", "b", "2"), Billing: "x"}
 	want := muster.RegistrationThing{Type: "new", Groups: []string{"hall", "attic"}, Attributes: attributes("b", "3", "c", "4"), Billing: "y"}
 	of := func(authority string, edit func(*muster.Thing)) muster.Thing {
