@@ -116,7 +116,10 @@ func TestBreakerOpensBy(t *testing.T) {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.cfg.BreakAfter, b.cfg.FirstReply = 2, 50*time.Millisecond
+			b.cfg.BreakAfter = 2
+			if fault == testpki.Slow {
+				b.cfg.FirstReply = 50 * time.Millisecond
+			}
 			b.Fail(fault)
 			c := b.client(t)
 			for range 3 {

@@ -150,7 +150,7 @@ func TestRefreshNotOffline(t *testing.T) {
 	if a := c.Check(t.Context(), ocsp.Question{Leaf: b.leaf.Cert, Issuer: b.Authority.Cert, Offline: true}); a.Status != ocsp.Good {
 		t.Errorf("%+v", a)
 	}
-	c.Close() // waits for what is under way
+	c.Postponed(b.leaf.Cert, b.Authority.Cert, b.clock.Now())
 	if got := b.Requests(); got != 1 {
 		t.Errorf("%d requests, want 1", got)
 	}

@@ -161,6 +161,14 @@ func TestSettingsChange(t *testing.T) {
 	if a := b.ask(t, c, old); a.Status != ocsp.Good || !known(a) {
 		t.Errorf("changed back: %+v", a)
 	}
+	b.Fail(testpki.NoNonce)
+	b.next(t)
+	if a := b.ask(t, c, required); a.Fault != ocsp.FaultNonce {
+		t.Errorf("no nonce: %+v", a)
+	}
+	if a := b.ask(t, c, mended); a.Status != ocsp.Good || known(a) {
+		t.Errorf("no nonce needed any more: %+v", a)
+	}
 	mended.Mode = muster.OCSPHard
 	if a := b.ask(t, c, mended); a.Source != ocsp.SourceMemory {
 		t.Errorf("another mode: %+v", a)
