@@ -88,8 +88,8 @@ func TestPolicyConditions(t *testing.T) {
 				continue
 			}
 			l := s.await(t, from, what+" is refused", func(l line) bool { return l.Event == "refused" && l.Certificate == c.id })
-			for _, word := range []string{"policy_denied", "policy " + name + "-0 version 1, Statement[0] (Sid \\\"come\\\")", "iot:ConnectAttributes", "iot:LastWillTopic"} {
-				if !strings.Contains(l.text, word) && !(strings.HasPrefix(word, "iot:") && strings.Contains(l.text, "Condition ")) {
+			for _, word := range []string{"policy_denied", "policy " + name + `-0 version 1, Statement[0] (Sid \"come\"), but Condition `} {
+				if !strings.Contains(l.text, word) {
 					t.Errorf("%s: the log does not say %q: %s", what, word, l.text)
 				}
 			}

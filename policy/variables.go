@@ -79,11 +79,6 @@ func (s *scope) lookup(k *key) string {
 		return strings.ToLower(s.DomainName)
 	case secureTransport:
 		return "true" // nothing else is served
-	case lastWillTopic:
-		if s.connecting && s.Connect.WillTopic != "" {
-			return s.topics + s.Connect.WillTopic
-		}
-		return ""
 	case thingIsAttached:
 		return strconv.FormatBool(s.Thing != nil)
 	case thingName, thingType, thingAttribute:
@@ -124,6 +119,8 @@ func (s *scope) values(k *key) (values []string) {
 		if s.Connect.LastWill {
 			values = append(values, "LastWill")
 		}
+	case k.kind == lastWillTopic && s.connecting && s.Connect.WillTopic != "":
+		return []string{s.topics + s.Connect.WillTopic}
 	case k.kind == availableKeys:
 		return presentKeys(s.Certificate)
 	case k.list:
