@@ -163,7 +163,9 @@ func TestSettingsChange(t *testing.T) {
 	}
 	b.Fail(testpki.NoNonce)
 	b.next(t)
-	if a := b.ask(t, c, required); a.Fault != ocsp.FaultNonce {
+	strict := mended
+	strict.Nonce = muster.OCSPNonceRequired
+	if a := b.ask(t, c, strict); a.Fault != ocsp.FaultNonce {
 		t.Errorf("no nonce: %+v", a)
 	}
 	if a := b.ask(t, c, mended); a.Status != ocsp.Good || known(a) {
