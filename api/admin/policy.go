@@ -98,15 +98,8 @@ func (a *Admin) TestPolicy(ctx context.Context, in PolicyTest) (PolicyReport, er
 	return t.Report(in.Questions)
 }
 
-// MayConnect answers whether a registered certificate may connect so.
-func (a *Admin) MayConnect(ctx context.Context, account, certificateID string, s PolicySession) (PolicyAnswer, error) {
-	t, err := a.policyTrial(ctx, account, certificateID, s)
-	if err != nil {
-		return PolicyAnswer{}, err
-	}
-	return t.Answer(PolicyQuestion{policy.Connect.String(), policy.Connect.Resource() + s.ClientID})
-}
-
+// policyTrial is a session of a registered certificate, with its policies in
+// force.
 func (a *Admin) policyTrial(ctx context.Context, account, id string, s PolicySession) (*PolicyTrial, error) {
 	p, err := a.config.Registry.Principal(ctx, account, id, s.ClientID)
 	if err != nil {
