@@ -136,7 +136,7 @@ func (g *greeting) diagnose(spoken []string, err error) (admission.Cause, string
 	case errors.As(err, &op) && op.Op == "remote error":
 		return admission.CauseDistrust, fmt.Sprintf("the device ended TLS with the alert %q: it does not accept the server's certificate or what the server offers",
 			strings.TrimPrefix(op.Err.Error(), "tls: "))
-	case errors.Is(err, io.EOF) || errors.As(err, &op):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
 		return admission.CauseLeft, "the device closed the connection during the handshake"
 	case g.said && len(g.versions) > 0 && slices.Max(g.versions) < tls.VersionTLS12:
 		return admission.CauseVersion, fmt.Sprintf("the device offers %s at most; this server speaks TLS 1.2 and 1.3", tls.VersionName(slices.Max(g.versions)))

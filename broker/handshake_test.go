@@ -103,6 +103,7 @@ func TestNoTLS(t *testing.T) {
 		"HTTP":    {"GET / HTTP/1.1\r\n\r\n", admission.CauseNotTLS, "look like HTTP"},
 		"neither": {"SSH-2.0-x\r\n", admission.CauseNotTLS, "no TLS"},
 		"nothing": {"", admission.CauseLeft, "closed the connection"},
+		"little":  {"\x16\x03", admission.CauseLeft, "closed the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			counted := f.seen.count("handshake handshake_failed")
@@ -110,7 +111,7 @@ func TestNoTLS(t *testing.T) {
 			must(t, err)
 			_, err = io.WriteString(conn, tc.bytes)
 			must(t, err)
-			if tc.bytes == "" {
+			if tc.cause == admission.CauseLeft {
 				must(t, conn.Close())
 			}
 			f.seen.wait(t, "handshake handshake_failed", func(n int) bool { return n == counted+1 })

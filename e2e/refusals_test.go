@@ -97,6 +97,24 @@ func (s *server) walker(t *testing.T, w wrong) *walker {
 	return &walker{wrong: w, t: t, s: s, from: net.IPv4(127, 0, 2+byte(n>>8), byte(n)), began: s.log.len()}
 }
 
+// group is the walks on one server.
+type group struct {
+	name     string
+	settings map[string]string
+	prepare  func(*testing.T, *server)
+	parallel bool
+	walks    map[string]func(*walker)
+}
+
+func groups() []group {
+	return []group{
+		{"certificates", settings, withOther, true, certificateWalks()},
+		{"connections", settings, nil, true, connectionWalks()},
+		{"impatient", impatient, nil, false, impatientWalks()},
+		{"asAWS", asAWS, nil, false, walksAsAWS()},
+	}
+}
+
 // TestRefusals goes every way of testdata/refusals.txt. There is none without a
 // walk, and no walk that the file does not tell of.
 func TestRefusals(t *testing.T) {
@@ -112,18 +130,7 @@ func TestRefusals(t *testing.T) {
 		}
 		ways[w.name] = w
 	}
-	for _, g := range []struct {
-		name     string
-		settings map[string]string
-		prepare  func(*testing.T, *server)
-		parallel bool
-		walks    map[string]func(*walker)
-	}{
-		{"certificates", settings, withOther, true, certificateWalks()},
-		{"connections", settings, nil, true, connectionWalks()},
-		{"impatient", impatient, nil, false, impatientWalks()},
-		{"asAWS", asAWS, nil, false, walksAsAWS()},
-	} {
+	for _, g := range groups() {
 		for name := range g.walks {
 			if _, known := ways[name]; !known {
 				t.Errorf("%s does not tell of the walk %s", refusalsFile, name)
