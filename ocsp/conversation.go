@@ -82,7 +82,7 @@ func (x *conversation) judge(nonce []byte) func([]byte, error) (Answer, error) {
 		if e.nonced, err = checkNonce(in.Settings.Nonce, nonce, v); err != nil {
 			return Answer{}, err
 		}
-		e.answer.Source = SourceResponder
+		e.answer.Source, e.answer.Responder = SourceResponder, x.url.Redacted() // memory tells it too
 		if !e.answer.proves() {
 			return e.answer, nil
 		}
