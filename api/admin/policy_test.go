@@ -18,9 +18,9 @@ const sensorPolicy = `{"Version":"2012-10-17","Statement":[
  {"Effect":"Allow","Action":"iot:*","Resource":["arn:aws:iot:*:*:topic/*","arn:aws:iot:*:*:topicfilter/a/#"]}]}`
 
 // newSensor registers a certificate with a policy, and asks what it may do.
-func newSensor(t *testing.T) (f *fixture, c muster.Certificate, ask func(admin.PolicySession, ...admin.PolicyQuestion) (admin.PolicyReport, int, string)) {
+func newSensor(t *testing.T) (c muster.Certificate, ask func(admin.PolicySession, ...admin.PolicyQuestion) (admin.PolicyReport, int, string)) {
 	t.Helper()
-	f = newFixture(t)
+	f := newFixture(t)
 	leaf, err := mint.SelfSigned(mint.Request{Subject: pkix.Name{CommonName: "sensor"}})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func newSensor(t *testing.T) (f *fixture, c muster.Certificate, ask func(admin.P
 	if err := f.store.AttachPolicy(t.Context(), account, "sensor", muster.KindCertificate, c.ID); err != nil {
 		t.Fatal(err)
 	}
-	return f, c, func(s admin.PolicySession, questions ...admin.PolicyQuestion) (r admin.PolicyReport, status int, text string) {
+	return c, func(s admin.PolicySession, questions ...admin.PolicyQuestion) (r admin.PolicyReport, status int, text string) {
 		t.Helper()
 		status, text = f.post(t, "/policy/test", admin.PolicyTest{
 			CertificateName: admin.CertificateName{ID: c.ID[:12]}, PolicySession: s, Questions: questions,
@@ -47,7 +47,7 @@ func newSensor(t *testing.T) (f *fixture, c muster.Certificate, ask func(admin.P
 }
 
 func TestPolicyTest(t *testing.T) {
-	_, c, ask := newSensor(t)
+	c, ask := newSensor(t)
 	r, status, text := ask(admin.PolicySession{ClientID: "sensor", WillTopic: "w"},
 		admin.PolicyQuestion{Action: "iot:Connect", Resource: "client/sensor"},
 		admin.PolicyQuestion{Action: "IOT:connect", Resource: "arn:aws:iot:us-east-1:" + account + ":client/other"},
@@ -91,7 +91,7 @@ func TestPolicyTest(t *testing.T) {
 }
 
 func TestPolicyQuestionsThatMakeNoSense(t *testing.T) {
-	_, _, ask := newSensor(t)
+	_, ask := newSensor(t)
 	session := admin.PolicySession{ClientID: "sensor"}
 	for name, tc := range map[string]struct {
 		session   admin.PolicySession
