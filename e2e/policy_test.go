@@ -40,22 +40,28 @@ func statements(all ...string) string {
 	return `{"Version":"2012-10-17","Statement":[` + strings.Join(all, ",") + `]}`
 }
 
-// TestPolicyConditions connects with and without a will and a session that is to
-// stay, and asks muster policy test the same.
-func TestPolicyConditions(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+// conditioned registers clients that differ in the condition of their connect.
+func (s *server) conditioned(t *testing.T) map[string]*certificate {
+	t.Helper()
 	const publish = `{"Effect":"Allow","Action":"iot:Publish","Resource":"*"}`
 	connect := func(condition string) string {
 		return `{"Sid":"come","Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:*:*:client/${iot:Certificate.Subject.CommonName}","Condition":` + condition + `}`
 	}
-	clients := map[string]*certificate{
+	return map[string]*certificate{
 		"plain":      s.registered(t, "plain", statements(connect(`{"ForAllValues:StringEquals":{"iot:ConnectAttributes":[]}}`), publish)),
 		"willing":    s.registered(t, "willing", statements(connect(`{"ForAllValues:StringEquals":{"iot:ConnectAttributes":["LastWill"]}}`), publish)),
 		"persistent": s.registered(t, "persistent", statements(connect(`{"ForAnyValue:StringEquals":{"iot:ConnectAttributes":"PersistentConnect"}}`), publish)),
 		"topical":    s.registered(t, "topical", statements(connect(`{"ArnLike":{"iot:LastWillTopic":"arn:aws:iot:*:*:topic/status/${iot:ClientId}"}}`), publish)),
 		"local":      s.registered(t, "local", statements(connect(`{"IpAddress":{"aws:SourceIp":"127.0.0.0/8"},"DateGreaterThan":{"aws:CurrentTime":"2020-01-01"}}`), publish)),
 	}
+}
+
+// TestPolicyConditions connects with and without a will and a session that is to
+// stay, and asks muster policy test the same.
+func TestPolicyConditions(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	clients := s.conditioned(t)
 	will := func(topic string) []string { return []string{"--will-topic", topic, "--will-payload", "gone"} }
 	for _, tc := range []struct {
 		what, version string
@@ -108,6 +114,22 @@ func (s *server) building(t *testing.T, thing string, c *certificate) {
 	s.aws(t, "add-thing-to-thing-group", "--thing-name", thing, "--thing-group-name", "floor")
 }
 
+// inherited demands that a policy of the building reaches the floor and what is
+// in it.
+func (s *server) inherited(t *testing.T, sensor *certificate) {
+	t.Helper()
+	for recursive, want := range map[string]int{"--no-recursive": 0, "--recursive": 1} {
+		if got := s.aws(t, "list-attached-policies", "--target", arn("thinggroup/floor"), recursive)["policies"].([]any); len(got) != want {
+			t.Errorf("policies of the floor, %s: %v", recursive, got)
+		}
+	}
+	for filter, want := range map[string]bool{"news/7/#": true, "news/8/#": false, "$share/g/news/7/#": true} {
+		if allowed, printed := s.may(t, sensor, "--subscribe", filter); allowed != want {
+			t.Errorf("%s: allowed %t:\n%s", filter, allowed, printed)
+		}
+	}
+}
+
 // TestGroupPolicies: a policy of a group's parent reaches a device that is
 // connected, and leaves it again with its subscription.
 func TestGroupPolicies(t *testing.T) {
@@ -125,16 +147,7 @@ func TestGroupPolicies(t *testing.T) {
 		t.Errorf("before the policy is attached:\n%s", printed)
 	}
 	s.aws(t, "attach-policy", "--policy-name", "news", "--target", arn("thinggroup/building"))
-	for recursive, want := range map[string]int{"--no-recursive": 0, "--recursive": 1} {
-		if got := s.aws(t, "list-attached-policies", "--target", arn("thinggroup/floor"), recursive)["policies"].([]any); len(got) != want {
-			t.Errorf("policies of the floor, %s: %v", recursive, got)
-		}
-	}
-	for filter, want := range map[string]bool{"news/7/#": true, "news/8/#": false, "$share/g/news/7/#": true} {
-		if allowed, printed := s.may(t, sensor, "--subscribe", filter); allowed != want {
-			t.Errorf("%s: allowed %t:\n%s", filter, allowed, printed)
-		}
-	}
+	s.inherited(t, sensor)
 
 	live := s.subscribe(t, v5, sensor, "news/7/#", "own/#")
 	n := 0

@@ -11,9 +11,9 @@ import (
 	"github.com/muster-mqtt/muster/policy"
 )
 
-// TestExplain asks for the reason of each kind of silence.
-func TestExplain(t *testing.T) {
-	const arn = "arn:aws:iot:us-east-1:123456789012:"
+// explainedSession has several values of some keys and none of others.
+func explainedSession(t *testing.T) policy.Variables {
+	t.Helper()
 	noon := func() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 	session := policy.Variables{ClientID: "c", Now: noon, Thing: &muster.Thing{Name: "c", Attributes: map[string]string{"n": "many"}}}
 	session.Connect.PersistentConnect, session.Connect.LastWill = true, true
@@ -24,6 +24,13 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	session.Certificate = names.make(t)
+	return session
+}
+
+// TestExplain asks for the reason of each kind of silence.
+func TestExplain(t *testing.T) {
+	const arn = "arn:aws:iot:us-east-1:123456789012:"
+	session := explainedSession(t)
 	allow := func(resource, condition string) string {
 		return `{"Sid":"s","Effect":"Allow","Action":"iot:Connect","Resource":"` + resource + `","Condition":` + condition + `}`
 	}
