@@ -126,7 +126,7 @@ func complete(ctx context.Context, r Reader) error {
 	for k, index := range map[Kind]string{
 		KindCert: IndexOwner, KindAuthority: IndexOwner, KindTombstone: IndexExpiry, KindAccount: IndexEndpoint,
 	} {
-		err := each(ctx, r, k, index, func(Doc) error { return nil })
+		err := each(ctx, r, k, Query{Index: index}, func(Doc) error { return nil })
 		if errors.Is(err, ErrNoDoc) {
 			return fmt.Errorf("documents are lost; restore the registry from an earlier backup: %w", err)
 		}
@@ -165,7 +165,7 @@ func (b *backupWriter) documents(ctx context.Context, r Reader) error {
 	}
 	c := newChecker(ctx, r)
 	for _, k := range Kinds() {
-		err := each(ctx, r, k, "", func(d Doc) error {
+		err := each(ctx, r, k, Query{}, func(d Doc) error {
 			v, err := decode(k, d.JSON)
 			if err != nil {
 				return fmt.Errorf("%s %s: damaged document: %w", k, d.ID, err)

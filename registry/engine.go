@@ -39,6 +39,9 @@ type Query struct {
 	After  Cursor
 	Desc   bool
 	Limit  int // at most; 0 or less means 100
+	// OnlyIDs asks for documents that have their IDs and nothing else, which
+	// spares looking them up.
+	OnlyIDs bool
 }
 
 // Reader reads one consistent state. What it returns is the caller's own.

@@ -125,6 +125,10 @@ func (r *reader) List(k registry.Kind, q registry.Query) ([]registry.Doc, regist
 		if !ok {
 			return nil, nil, fmt.Errorf("%s: entry of index %q: %w", k, q.Index, errDamaged)
 		}
+		if q.OnlyIDs {
+			docs[i].ID = string(id)
+			continue
+		}
 		if docs[i], err = r.Get(k, string(id)); err != nil {
 			return nil, nil, fmt.Errorf("listed in index %q: %w", q.Index, err)
 		}

@@ -58,7 +58,11 @@ func (r *reader) List(k registry.Kind, q registry.Query) ([]registry.Doc, regist
 			more = cursor(last)
 			return false
 		}
-		page = append(page, clone(*n.doc))
+		if q.OnlyIDs {
+			page = append(page, registry.Doc{ID: n.doc.ID})
+		} else {
+			page = append(page, clone(*n.doc))
+		}
 		last = n.path
 		return true
 	})

@@ -21,6 +21,42 @@ var pageTests = map[string]func(*testing.T, registry.Engine){
 	"a cursor outside the prefix": testForeignCursor,
 	"from and to":                 testRange,
 	"a document of several keys":  testSeveralKeys,
+	"IDs alone":                   testOnlyIDs,
+}
+
+// testOnlyIDs compares lists with and without documents, also within a closure.
+func testOnlyIDs(t *testing.T, e registry.Engine) {
+	put(t, e, doc("b", entry(byName, "x"), unique(byOwner, "o")), doc("c", entry(byName, "y"), entry(byName, "x")))
+	check := func(r registry.Reader) error {
+		for _, q := range []registry.Query{{}, {Index: byName}, {Index: byName, Desc: true}, {Index: byOwner}, {Index: byName, Prefix: []byte("x")}} {
+			q.Limit = 1
+			whole, err := listAll(r, things, q)
+			if err != nil {
+				return err
+			}
+			q.OnlyIDs = true
+			ids, err := listAll(r, things, q)
+			if err != nil {
+				return err
+			}
+			wantIDs(t, fmt.Sprintf("IDs of %+v", q), ids, whole...)
+			page, _, err := r.List(things, q)
+			if err != nil {
+				return err
+			}
+			if d := difference(page[0], registry.Doc{ID: page[0].ID}); d != "" {
+				t.Errorf("%+v lists more than an ID: %s", q, d)
+			}
+		}
+		return nil
+	}
+	view(t, e, check)
+	update(t, e, func(tx registry.Tx) error {
+		if err := putAll(tx, doc("a", entry(byName, "z"), unique(byOwner, "n"))); err != nil {
+			return err
+		}
+		return check(tx)
+	})
 }
 
 // oddStrings are strings that catch wrong escaping, in byte order.
