@@ -81,8 +81,9 @@ type Config struct {
 // overflow mochi's 16 bits: 43691 would be a deadline in the past.
 const maxKeepAlive = 43690
 
-// maxRefusalLines is how many refusals a second an account's log tells of; the
-// metrics count all of them, and explain remembers the latest of each device.
+// maxRefusalLines is how many refusals, and live connections that were closed for
+// a reason, an account's log tells of in a second; the metrics count all of them,
+// and explain remembers the latest of each device.
 const maxRefusalLines = 200
 
 // Hook is the only auth and access hook of one mochi server, which serves one

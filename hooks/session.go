@@ -179,7 +179,7 @@ func (s *Session) depart() {
 	if !first {
 		return
 	}
-	s.hook.log.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
+	s.hook.refusalLog.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
 		Str("remote", s.candidate.Remote).Msg("connection closed")
 	if r != muster.ReasonShutdown { // all at once would push out what is worth remembering
