@@ -46,7 +46,7 @@ func Mend(r muster.Reason, f Facts) string {
 	case muster.ReasonRevocationUnknown:
 		return mendRevocation(f)
 	case muster.ReasonPolicyDenied:
-		return fmt.Sprintf("attach a policy that allows what the detail names: aws iot attach-policy --policy-name NAME --target arn:aws:iot:REGION:%s:cert/%s; muster policy test tells beforehand what it allows",
+		return fmt.Sprintf("change the statement that the detail names, or attach a policy that allows this: aws iot attach-policy --policy-name NAME --target arn:aws:iot:REGION:%s:cert/%s; muster policy test tells beforehand what it allows",
 			cmp.Or(f.Account, "ACCOUNT"), id)
 	}
 	if s := mendAuthority(r, f); s != "" {
