@@ -5,4 +5,19 @@
 //
 // A Hook must be the only one of its server that authenticates or checks
 // access: mochi takes the first yes of any hook.
+//
+// In a mochi server of one's own, certificate, record, OCSP and policies are
+// judged as strictly as by muster serve: a connection that nobody inspected is
+// inspected in OnConnect, from its *tls.Conn, whose configuration should be
+// Gate.TLSConfig. What stands around that only package broker has:
+//
+//   - deadlines and limits for handshakes and for the time until CONNECT, and
+//     OCSP asked outside of them;
+//   - the index of connections: without it nobody calls a session's Rejudge when
+//     a record, a policy or an issuer changes, nor Kick when the certificate
+//     expires, nor Recheck for OCSP, so that a revoked device stays until it
+//     reconnects;
+//   - Session.End, which cleans up after a decoder that panicked and keeps the
+//     client ID locked while mochi removes the client;
+//   - a server for each account, so that topics and client IDs cannot meet.
 package hooks
