@@ -82,7 +82,8 @@ type Engine interface {
 	// returning nil itself; if fn fails nothing is written. Closures run one
 	// after another, may run again, and must do no I/O. ctx counts until fn
 	// starts. An Update called from within fn returns ErrNested. After a
-	// failed sync every Update returns ErrFailed.
+	// failed sync, or where what is stored is found damaged, every Update
+	// returns ErrFailed with the cause.
 	Update(ctx context.Context, fn func(Tx) error) error
 	// Changes calls fn for every change with a sequence above after, in commit
 	// order and after the sync, until ctx ends or fn fails. It returns
@@ -106,7 +107,7 @@ var (
 	ErrTooLarge    = errors.New("registry: more than 1,000 documents or 1 MiB in one update")
 	ErrTooOld      = errors.New("registry: changes that old are not held any more")
 	ErrNested      = errors.New("registry: update inside an update")
-	ErrFailed      = errors.New("registry: a write could not be synced; restart to recover")
+	ErrFailed      = errors.New("registry: nothing is written any more")
 	ErrClosed      = errors.New("registry: closed")
 	// ErrCursor is an ErrInvalid: cursors come back from clients.
 	ErrCursor = fmt.Errorf("registry: malformed cursor; begin again without one: %w", muster.ErrInvalid)

@@ -239,19 +239,33 @@ func (logger) Infof(string, ...any)                  {}
 func (logger) Debugf(string, ...any)                 {}
 
 // Run keeps house until ctx ends or the engine is closed, then returns nil: it
-// lets badger reclaim its value log every ten minutes.
+// lets badger reclaim its value log every ten minutes, and verifies what is
+// stored at once and every day.
 func (e *Engine) Run(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Minute)
-	defer tick.Stop()
+	reclaim, verify := time.NewTicker(10*time.Minute), time.NewTicker(24*time.Hour)
+	defer reclaim.Stop()
+	defer verify.Stop()
+	e.examine(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.ended:
 			return nil
-		case <-tick.C:
+		case <-reclaim.C:
 			e.reclaim()
+		case <-verify.C:
+			e.examine(ctx)
 		}
+	}
+}
+
+// examine ends writing if what is stored is damaged. badger takes what it cannot
+// read for what is not there: a device whose revocation lies in a damaged block
+// would register anew.
+func (e *Engine) examine(ctx context.Context) {
+	if err := e.Verify(ctx); errors.Is(err, errDamagedTable) {
+		_ = e.fail(err) // Err tells it
 	}
 }
 

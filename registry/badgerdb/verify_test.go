@@ -1,16 +1,69 @@
 package badgerdb_test
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/muster-mqtt/muster/registry"
+	"github.com/muster-mqtt/muster/registry/badgerdb"
 )
+
+// TestDamageEndsWriting starts on a damaged table: nothing is written any more,
+// so that no device whose record is lost registers anew.
+func TestDamageEndsWriting(t *testing.T) {
+	e, dir := create(t)
+	put := func(e *badgerdb.Engine, id string) error {
+		return e.Update(t.Context(), func(tx registry.Tx) error {
+			return tx.Put(device, registry.Doc{ID: id, JSON: []byte(`{"text":"` + rand.Text() + `"}`)})
+		})
+	}
+	for i := range 100 {
+		if err := put(e, fmt.Sprint("device-", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("tables %q, %v", tables, err)
+	}
+	table := tables[len(tables)-1]
+	text, err := os.ReadFile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/4] ^= 1
+	if err := os.WriteFile(table, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, dir)
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- e.Run(ctx) }()
+	for e.Err() == nil {
+		runtime.Gosched()
+	}
+	stop()
+	if err := <-ran; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if err := put(e, "new"); !errors.Is(err, registry.ErrFailed) || !strings.Contains(err.Error(), "restore the registry from a backup") {
+		t.Errorf("Update: %v", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestVerify damages a table in many places, one after another: Verify notices
 // each.
