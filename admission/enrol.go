@@ -54,7 +54,7 @@ func (g *Gate) render(ctx context.Context, c *Candidate, a muster.Authority) (r 
 		}
 		body = t.Body()
 	}
-	t, err := g.templates.parse(body)
+	t, err := g.templates.get(body, parseTemplate)
 	if err != nil {
 		return r, fmt.Sprintf("the template of authority %s: %v", a.ID, err), nil
 	}
@@ -63,4 +63,8 @@ func (g *Gate) render(ctx context.Context, c *Candidate, a muster.Authority) (r 
 		return r, fmt.Sprintf("the template of authority %s: %v", a.ID, err), nil
 	}
 	return r, "", nil
+}
+
+func parseTemplate(body string) (*provisioning.Template, error) {
+	return provisioning.Parse([]byte(body))
 }

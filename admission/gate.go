@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/provisioning"
 )
 
 // Registry is what the gate needs of the registry. Every answer is a copy; a
@@ -78,7 +79,8 @@ type Gate struct {
 	log        zerolog.Logger
 	signed     *signatures
 	curiosity  curiosity
-	templates  templates
+	templates  texts[*provisioning.Template]
+	issuers    texts[*x509.Certificate]
 }
 
 // New makes a gate. It starts nothing.

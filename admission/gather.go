@@ -166,7 +166,7 @@ func (g *Gate) question(ctx context.Context, f *Facts, leaf *x509.Certificate, i
 	if !f.OCSP.asks() {
 		return nil, nil
 	}
-	cert, err := parseCertificate(issuer.PEM)
+	cert, err := g.issuers.get(issuer.PEM, parseCertificate)
 	if err != nil {
 		return nil, err
 	}
