@@ -1,7 +1,7 @@
 # The steps of continuous integration, by name. `make test` is the whole of it.
 
 GO      ?= go
-PKGS    := gcc libc6-dev openssl mosquitto-clients awscli strace curl ca-certificates bubblewrap
+PKGS    := gcc libc6-dev openssl mosquitto-clients awscli strace curl ca-certificates bubblewrap jq git make
 FUZZ    ?= 60s
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

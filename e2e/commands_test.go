@@ -189,3 +189,8 @@ func TestDemo(t *testing.T) {
 		t.Errorf("muster demo: %s", out.stdout)
 	}
 }
+
+func TestOperatingPage(t *testing.T) {
+	t.Parallel()
+	testPage(t, "../docs/operating.md", "")
+}

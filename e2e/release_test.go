@@ -76,6 +76,7 @@ func TestRelease(t *testing.T) {
 			inspectArchive(t, unpack(t, found[0]), machine)
 		})
 	}
+	testPage(t, "../docs/installing.md", "cp "+dist+"/* .\n")
 }
 
 func inspectArchive(t *testing.T, files map[string][]byte, machine elf.Machine) {
@@ -167,11 +168,6 @@ func TestManualPages(t *testing.T) {
 			t.Errorf("%s.1 is no manual page: %v\n%.200s", name, err, text)
 		}
 	}
-}
-
-func TestInstallingPage(t *testing.T) {
-	t.Parallel()
-	testPage(t, "../docs/installing.md", "")
 }
 
 // TestCompletion asks for completions as a shell does.
