@@ -2,12 +2,13 @@ package badgerdb
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 
@@ -30,9 +31,14 @@ func (e *Engine) Verify(ctx context.Context) error {
 		return registry.ErrClosed
 	}
 	defer e.users.Done()
+	return verifyTables(ctx, e.db.Opts().Dir, e.db.Tables)
+}
+
+// verifyTables verifies the tables in a directory that live tells of.
+func verifyTables(ctx context.Context, dir string, live func() []badger.TableInfo) error {
 	verified := map[uint64]bool{}
 	for range maxPasses {
-		for _, t := range e.db.Tables() {
+		for _, t := range live() {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -40,8 +46,18 @@ func (e *Engine) Verify(ctx context.Context) error {
 				continue
 			}
 			verified[t.ID] = true
-			err := verifyTable(table.NewFilename(t.ID, e.db.Opts().Dir))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) { // else it was merged into another meanwhile
+			path := table.NewFilename(t.ID, dir)
+			text, err := readTable(path)
+			merged := func() bool {
+				return !slices.ContainsFunc(live(), func(l badger.TableInfo) bool { return l.ID == t.ID })
+			}
+			switch {
+			case err == nil:
+				err = verifyTable(path, text)
+			case merged():
+				continue
+			}
+			if err != nil {
 				return fmt.Errorf("badgerdb: %w: %w", errDamagedTable, err)
 			}
 		}
@@ -49,13 +65,32 @@ func (e *Engine) Verify(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// readTable reads a file whole, or fails. badger empties the tables that it has
+// merged into others before it removes them, at any moment: half a file is no
+// damage, if badger does not live by it any more.
+func readTable(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, text); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	if len(text) == 0 {
+		return nil, fmt.Errorf("%s: it is empty", filepath.Base(path))
+	}
+	return text, nil
+}
+
 // verifyTable counts the keys that can be read, for that is how damage shows: a
 // walk ends at a block whose checksum does not match, as if it were the last.
-func verifyTable(path string) (err error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
+func verifyTable(path string, text []byte) (err error) {
 	name := filepath.Base(path)
 	defer func() { // badger takes lengths out of blocks before it has checked them
 		if r := recover(); r != nil {
