@@ -124,6 +124,9 @@ func writeWhole(path string, force bool, fill func(io.Writer) error) (err error)
 		}
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: it is no regular file, and is not overwritten; - is standard output", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
 	if err != nil {
 		return err

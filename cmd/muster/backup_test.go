@@ -92,3 +92,19 @@ func TestBytesText(t *testing.T) {
 		}
 	}
 }
+
+// TestBackupOverWhatIsNoFile: as root, a rename would put a file in the place of
+// a device.
+func TestBackupOverWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	device := filepath.Join(dir, "device")
+	if err := os.Symlink(os.DevNull, device); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, device} {
+		err := writeWhole(path, true, func(io.Writer) error { t.Error("it is written"); return nil })
+		if err == nil || !strings.Contains(err.Error(), "no regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

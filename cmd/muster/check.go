@@ -32,7 +32,7 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 	if c.API.Certificate != c.MQTT.Certificate || c.API.Key != c.MQTT.Key {
 		f.pair("api", c.API.Certificate, c.API.Key)
 	}
-	if _, err := readMasterKey(c.Registry.MasterKey); err != nil {
+	if _, _, err := readMasterKey(c.Registry.MasterKey); err != nil {
 		f.problem("registry.master_key", err)
 	}
 	if text := exposed(c.Registry.MasterKey); text != "" {

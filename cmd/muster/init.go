@@ -92,6 +92,7 @@ func (s setup) make(ctx context.Context) error {
 // makeDirectory builds a directory beside its place and moves it there when it
 // is whole, so that a failure leaves nothing behind.
 func makeDirectory(dir string, fill func(tmp string) error) (err error) {
+	dir = filepath.Clean(dir) // the parent of "new/" is not "new"
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = errors.New("it exists; remove it, or choose another with --dir")

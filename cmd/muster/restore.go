@@ -87,10 +87,11 @@ func (r *restore) usage() error {
 }
 
 func (r *restore) run(ctx context.Context, stdin io.Reader) error {
+	var key []byte
 	var sealer *registry.Sealer
 	if r.masterKey != "" {
 		var err error
-		if sealer, err = readMasterKey(r.masterKey); err != nil {
+		if key, sealer, err = readMasterKey(r.masterKey); err != nil {
 			return err
 		}
 	}
@@ -111,7 +112,7 @@ func (r *restore) run(ctx context.Context, stdin io.Reader) error {
 		r.report, err = registry.VerifyBackup(ctx, from, sealer)
 		return err
 	}
-	return makeDirectory(r.dir, func(dir string) error { return r.fill(ctx, dir, from, sealer) })
+	return makeDirectory(r.dir, func(dir string) error { return r.fill(ctx, dir, from, key, sealer) })
 }
 
 // interruptible is a stream whose next read fails once ctx has ended. What waits
@@ -127,8 +128,9 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 }
 
 // fill makes the files of a server. The configuration comes last: without it,
-// what a killed restore leaves behind can not be served.
-func (r *restore) fill(ctx context.Context, dir string, from io.Reader, sealer *registry.Sealer) error {
+// what a killed restore leaves behind can not be served. key is the file of the
+// master key as it was read: a pipe can be read once.
+func (r *restore) fill(ctx context.Context, dir string, from io.Reader, key []byte, sealer *registry.Sealer) error {
 	c := config.Default()
 	c.Region = r.region
 	document := c.Document()
@@ -137,10 +139,6 @@ func (r *restore) fill(ctx context.Context, dir string, from io.Reader, sealer *
 	}
 	if err := r.fillRegistry(ctx, filepath.Join(dir, c.Registry.Path), from, sealer); err != nil {
 		return err
-	}
-	key, err := os.ReadFile(r.masterKey)
-	if err != nil {
-		return fmt.Errorf("master key: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, c.Registry.MasterKey), key, 0o600); err != nil {
 		return err

@@ -80,17 +80,18 @@ func secrets(c *config.Config) []string {
 }
 
 // readMasterKey reads the key that seals secrets: 64 hex digits, and what white
-// space an editor or an orchestrator added.
-func readMasterKey(path string) (*registry.Sealer, error) {
+// space an editor or an orchestrator added. It returns the text, too.
+func readMasterKey(path string) ([]byte, *registry.Sealer, error) {
 	text, err := readSecret(path)
 	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
+		return nil, nil, fmt.Errorf("master key: %w", err)
 	}
 	key, err := hex.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("master key %s: it must hold 64 hex digits", path)
+		return nil, nil, fmt.Errorf("master key %s: it must hold 64 hex digits", path)
 	}
-	return registry.NewSealer(key)
+	sealer, err := registry.NewSealer(key)
+	return text, sealer, err
 }
 
 // keyError is about the value of a key of the configuration.

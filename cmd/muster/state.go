@@ -37,7 +37,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 			err = errors.Join(err, s.close())
 		}
 	}()
-	sealer, err := readMasterKey(c.Registry.MasterKey)
+	_, sealer, err := readMasterKey(c.Registry.MasterKey)
 	if err != nil {
 		return s, err
 	}
