@@ -86,7 +86,7 @@ func (e *env) apply(n *node) string {
 	case ref:
 		return e.value(n)
 	case join:
-		return strings.Join(e.list(n.args[0]), n.text)
+		return e.piece(n, n.args[0], strings.Join(e.list(n.args[0]), n.text))
 	case choose:
 		return e.choose(n)
 	case find:
@@ -153,7 +153,17 @@ func (e *env) choose(n *node) string {
 		e.keep(n.at.fault("name one that it has", "no element %s: the list has %d, counted from 0", excerpt(index), len(items)))
 		return ""
 	}
-	return items[i]
+	return e.piece(n, n.args[1], items[i])
+}
+
+// piece is what is taken from a list. Of a value that a device brings, which
+// holds something, Fn::Split may leave nothing; in a policy document that would
+// widen a pattern as an empty value does.
+func (e *env) piece(n, from *node, s string) string {
+	if e.guarded && e.fault == nil && s == "" && from.op == split && !from.constant() {
+		e.keep(n.at.fault("issue the certificate without", "the value leaves nothing here beside the delimiter %s, and nothing cannot go into a policy document: it would change what the document means", excerpt(from.text)))
+	}
+	return s
 }
 
 func (e *env) find(n *node) string {
