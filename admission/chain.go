@@ -68,7 +68,7 @@ func (g *Gate) chainFacts(ctx context.Context, c *Candidate, elsewhere bool) (Ch
 	}
 	named, err := g.registry.AuthoritiesBySubject(ctx, c.Leaf.RawIssuer)
 	if err != nil {
-		return f, fmt.Errorf("authorities named %q: %w", c.Leaf.Issuer, err)
+		return f, fmt.Errorf("authorities named %q: %w", muster.NameText(c.Leaf.Issuer), err)
 	}
 	if len(named) > 0 {
 		f.Namesake = named[0].ID

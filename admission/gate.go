@@ -173,7 +173,7 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 		return nil
 	}
 	c := &Candidate{Leaf: leaf, Sent: cs.PeerCertificates[1:], ID: id, SNI: cs.ServerName}
-	f := Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: cs.ServerName}
+	f := Facts{Now: g.now(), Skew: g.skew, Leaf: leafFacts(leaf, id), SNI: clip(cs.ServerName)}
 	if g.curiosity.allow(g.now()) {
 		if f.Chain, err = g.chainFacts(ctx, c, false); err != nil {
 			g.log.Error().Err(err).Str("certificate", id).Msg("could not find out what is known of a stranger's issuer")

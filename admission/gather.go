@@ -18,7 +18,7 @@ import (
 // and the issuer's OCSP settings, everything but the answer of a responder. It
 // returns the question where OCSP is to be asked, else nil.
 func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, error) {
-	f := Facts{Now: g.now(), Skew: g.skew, SNI: c.SNI, Leaf: leafFacts(c.Leaf, c.ID)}
+	f := Facts{Now: g.now(), Skew: g.skew, SNI: clip(c.SNI), Leaf: leafFacts(c.Leaf, c.ID)}
 	records, tombstones, err := g.registry.Find(ctx, c.ID)
 	if err != nil {
 		return f, nil, err
@@ -57,7 +57,7 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, erro
 
 func leafFacts(leaf *x509.Certificate, id string) LeafFacts {
 	return LeafFacts{
-		ID: id, Subject: clip(leaf.Subject.String()), Issuer: clip(leaf.Issuer.String()),
+		ID: id, Subject: clip(muster.NameText(leaf.Subject)), Issuer: clip(muster.NameText(leaf.Issuer)),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		IsCA: leaf.IsCA, NoClientAuth: !muster.ForClients(leaf), Weakness: muster.Weakness(leaf),
 	}
@@ -268,7 +268,7 @@ const maxSignatureChecks = 32
 func (g *Gate) signers(ctx context.Context, leaf *x509.Certificate, id string) ([]muster.Authority, error) {
 	named, err := g.registry.AuthoritiesBySubject(ctx, leaf.RawIssuer)
 	if err != nil {
-		return nil, fmt.Errorf("authorities named %q: %w", leaf.Issuer, err)
+		return nil, fmt.Errorf("authorities named %q: %w", muster.NameText(leaf.Issuer), err)
 	}
 	var found []muster.Authority
 	verdicts := map[string]bool{} // by authority ID: several accounts may hold one

@@ -67,8 +67,8 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 	if out.Enrolled {
 		line, event = h.log.Info(), "registered"
 	}
-	line.Str("event", event).Str("certificate", c.ID).Str("subject", c.Leaf.Subject.String()).
-		Str("client", cl.ID).Str("account", c.Account).Str("remote", c.Remote).Msg("client admitted")
+	line.Str("event", event).Str("certificate", c.ID).Str("subject", c.Facts.Leaf.Subject).
+		Str("client", fmt.Sprintf("%.128s", cl.ID)).Str("account", c.Account).Str("remote", c.Remote).Msg("client admitted")
 	return nil
 }
 

@@ -3,6 +3,7 @@ package hooks
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -180,7 +181,7 @@ func (s *Session) depart() {
 		return
 	}
 	s.hook.refusalLog.Info().Str("event", "kicked").Str("reason", string(r)).Str("detail", detail).
-		Str("certificate", s.candidate.ID).Str("client", s.client.ID).Str("account", s.candidate.Account).
+		Str("certificate", s.candidate.ID).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).
 		Str("remote", s.candidate.Remote).Msg("connection closed")
 	if r != muster.ReasonShutdown { // all at once would push out what is worth remembering
 		s.hook.gate.Refused(s.candidate, admission.Decision{Reason: r, Detail: detail}, s.client.ID)
@@ -193,7 +194,7 @@ func (s *Session) overflow(detail string) bool {
 	first := s.part(packets.ErrQuotaExceeded, func() {})
 	if first {
 		s.hook.log.Warn().Str("event", "overflow").Str("detail", detail).Str("certificate", s.candidate.ID).
-			Str("client", s.client.ID).Str("account", s.candidate.Account).Msg("slow subscriber disconnected")
+			Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).Msg("slow subscriber disconnected")
 	}
 	return first
 }
@@ -303,7 +304,7 @@ func (s *Session) holdID() {
 	defer cancel()
 	unlock, err := s.hook.ids.lock(ctx, s.client.ID)
 	if err != nil {
-		s.hook.log.Warn().Str("client", s.client.ID).Msg("a client is removed while others take over its ID")
+		s.hook.log.Warn().Str("client", fmt.Sprintf("%.128s", s.client.ID)).Msg("a client is removed while others take over its ID")
 		return
 	}
 	s.ending, s.unlock = true, unlock
@@ -321,6 +322,6 @@ func (s *Session) publishWill() {
 		return
 	}
 	if err := s.hook.server.Publish(will.TopicName, will.Payload, will.Retain, will.Qos); err != nil {
-		s.hook.log.Error().Err(err).Str("client", s.client.ID).Msg("a will was not published")
+		s.hook.log.Error().Err(err).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Msg("a will was not published")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
+
+	"github.com/muster-mqtt/muster"
 )
 
 // maxEmbedded is how many embedded certificates are looked at. One is enough;
@@ -39,7 +41,7 @@ func (r *basicResponse) signer(leaf, issuer *x509.Certificate) (*x509.Certificat
 			continue
 		}
 		if err := c.CheckSignature(algorithm, r.Data.Raw, r.Signature.RightAlign()); err != nil {
-			refusal = fault(FaultSignature, "its signature is not by %q: %v", c.Subject, err)
+			refusal = fault(FaultSignature, "its signature is not by %q: %v", muster.NameText(c.Subject), err)
 			continue
 		}
 		return c, nil
@@ -92,16 +94,16 @@ func maySign(c, leaf, issuer *x509.Certificate) error {
 		return nil
 	}
 	if err := c.CheckSignatureFrom(issuer); err != nil { // refuses SHA-1
-		return fault(FaultForeignSigner, "its signer %q is not certified by the issuer: %v", c.Subject, err)
+		return fault(FaultForeignSigner, "its signer %q is not certified by the issuer: %v", muster.NameText(c.Subject), err)
 	}
 	if !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
-		return fault(FaultNotDelegate, "its signer %q lacks the extended key usage OCSPSigning", c.Subject)
+		return fault(FaultNotDelegate, "its signer %q lacks the extended key usage OCSPSigning", muster.NameText(c.Subject))
 	}
 	if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return fault(FaultNotDelegate, "its signer %q lacks the key usage digitalSignature", c.Subject)
+		return fault(FaultNotDelegate, "its signer %q lacks the key usage digitalSignature", muster.NameText(c.Subject))
 	}
 	if len(c.UnhandledCriticalExtensions) > 0 {
-		return fault(FaultNotDelegate, "its signer %q has the critical extension %v", c.Subject, c.UnhandledCriticalExtensions[0])
+		return fault(FaultNotDelegate, "its signer %q has the critical extension %v", muster.NameText(c.Subject), c.UnhandledCriticalExtensions[0])
 	}
 	return nil
 }

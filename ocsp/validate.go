@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"time"
+
+	"github.com/muster-mqtt/muster"
 )
 
 // Limits say how old an answer may be. Zero fields take their defaults.
@@ -197,10 +199,10 @@ func checkValidity(delegate *x509.Certificate, a Answer, now time.Time) error {
 		at = a.ThisUpdate
 	}
 	if at.Before(delegate.NotBefore) {
-		return fault(FaultSignerValidity, "its signer %q is not valid before %s", delegate.Subject, stamp(delegate.NotBefore))
+		return fault(FaultSignerValidity, "its signer %q is not valid before %s", muster.NameText(delegate.Subject), stamp(delegate.NotBefore))
 	}
 	if at.After(delegate.NotAfter) {
-		return fault(FaultSignerValidity, "its signer %q expired at %s", delegate.Subject, stamp(delegate.NotAfter))
+		return fault(FaultSignerValidity, "its signer %q expired at %s", muster.NameText(delegate.Subject), stamp(delegate.NotAfter))
 	}
 	return nil
 }
