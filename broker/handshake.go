@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 )
@@ -29,6 +31,13 @@ type greeting struct {
 }
 
 type greetingKey struct{}
+
+// What is told of a greeting that failed: crypto/tls takes one of 64 KB, and
+// quotes it in its errors.
+const (
+	maxProtocols = 8   // of those asked for by ALPN
+	maxWords     = 512 // characters of the server name, and of an error
+)
 
 // serverTLS completes the configuration of the server. It notes what each peer
 // says in its ClientHello where the handshake's context has room for it: when a
@@ -95,11 +104,11 @@ func (b *Broker) unsecured(remote string, hello *greeting, err error, late bool,
 	}
 	b.observer.Handshake(f.Reason, took)
 	e := b.refusals.Warn().Str("event", "refused").Str("reason", string(f.Reason)).Str("detail", f.Detail).
-		Str("remote", remote).Str("server_name", f.SNI)
+		Str("remote", remote).Str("server_name", fmt.Sprintf("%.*s", maxWords, f.SNI))
 	if untrusted != nil {
 		e = e.Str("certificate", untrusted.ID).Str("issuer", untrusted.Issuer)
 	}
-	e.Err(err).Msg("TLS handshake")
+	e.Str(zerolog.ErrorFieldName, fmt.Sprintf("%.*s", maxWords, err.Error())).Msg("TLS handshake")
 }
 
 func (g *greeting) progress() string {
@@ -141,7 +150,8 @@ func (g *greeting) diagnose(spoken []string, err error) (admission.Cause, string
 	case g.said && len(g.versions) > 0 && slices.Max(g.versions) < tls.VersionTLS12:
 		return admission.CauseVersion, fmt.Sprintf("the device offers %s at most; this server speaks TLS 1.2 and 1.3", tls.VersionName(slices.Max(g.versions)))
 	case len(g.protocols) > 0 && !slices.ContainsFunc(g.protocols, func(p string) bool { return slices.Contains(spoken, p) }):
-		return admission.CauseProtocol, fmt.Sprintf("the device asks for the application protocols %.200q (ALPN); this server speaks %q", g.protocols, spoken)
+		return admission.CauseProtocol, fmt.Sprintf("the device asks for the application protocols %.40q (ALPN); this server speaks %q",
+			g.protocols[:min(len(g.protocols), maxProtocols)], spoken)
 	}
 	for _, f := range faults {
 		if strings.Contains(err.Error(), f.words) {

@@ -6,14 +6,19 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/broker"
 	"github.com/muster-mqtt/muster/internal/mint"
 )
 
@@ -89,6 +94,48 @@ func (f *fixture) remembered(t *testing.T, reason muster.Reason, cause admission
 	if admission.Mend(r.Reason, facts) == admission.Mend(r.Reason, admission.Facts{}) {
 		t.Errorf("%s has no mend of its own", cause)
 	}
+}
+
+// TestLongGreetings: what a stranger says in its ClientHello, and shows as its
+// certificate, is told and remembered at a bounded length.
+func TestLongGreetings(t *testing.T) {
+	lines := make(logLines, 8)
+	f := newFixture(t, options{broker: func(c *broker.Config) { c.Log = zerolog.New(lines) }})
+	stranger, err := mint.SelfSigned(mint.Request{Subject: pkix.Name{CommonName: "stranger", Organization: manyNames(5000)}})
+	must(t, err)
+	for reason, protocols := range map[muster.Reason][]string{
+		muster.ReasonHandshakeFailed: manyNames(5000),
+		muster.ReasonUntrustedIssuer: nil,
+	} {
+		c := &tls.Config{InsecureSkipVerify: true, ServerName: strings.Repeat("\x01", 30_000), NextProtos: protocols,
+			Certificates: []tls.Certificate{stranger.TLS()}}
+		if conn, err := tls.Dial("tcp", f.address, c); err == nil {
+			_, _ = conn.Read(make([]byte, 1))
+			_ = conn.Close()
+		}
+		if n := len(<-lines); n > 8<<10 {
+			t.Errorf("%s: a line of %d bytes in the log", reason, n)
+		}
+		if r := f.memory.Recent(1)[0]; r.Reason != reason || len(r.Facts)+len(r.Detail) > 8<<10 {
+			t.Errorf("%s: remembered are %d bytes of facts and %d of %s", reason, len(r.Facts), len(r.Detail), r.Reason)
+		}
+	}
+}
+
+// logLines passes on what is logged.
+type logLines chan string
+
+func (l logLines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+func manyNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%05d", i)
+	}
+	return names
 }
 
 // TestNoTLS remembers who speaks something else, and who says nothing.
