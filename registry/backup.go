@@ -19,7 +19,7 @@ import (
 
 // A backup is gzip over lines of JSON: a header, a line for each document, kind
 // by kind and in the order of the IDs, and an end, which counts and sums up what
-// stands before it. docs/operating.md shows it to those who want to read it with
+// stands before it. docs/backup.md shows it to those who want to read it with
 // other tools.
 const (
 	backupFormat  = "muster-backup"

@@ -47,10 +47,10 @@ type Settled struct {
 }
 
 // SettlePending decides on certificates that are PENDING_ACTIVATION, at most
-// MaxSettle, in one transaction. Each is judged within it: what is in another
-// state by then, because its device, an operator or its issuer was faster, is
-// skipped and stays as it is. A policy that does not exist is ErrNotFound, and
-// nothing is written.
+// MaxSettle, in one transaction, or several if they are larger than one takes.
+// Each is judged within it: what is in another state by then, because its
+// device, an operator or its issuer was faster, is skipped and stays as it is. A
+// policy that does not exist is ErrNotFound, and nothing is written.
 func (s *Store) SettlePending(ctx context.Context, account string, ids []string, how Settlement) ([]Settled, error) {
 	if len(ids) > MaxSettle {
 		return nil, fmt.Errorf("%d certificates at once, want at most %d: %w", len(ids), MaxSettle, muster.ErrInvalid)
@@ -64,7 +64,15 @@ func (s *Store) SettlePending(ctx context.Context, account string, ids []string,
 		return j.settled, err
 	}
 	err := s.update(ctx, func(t *tx) error { return j.judge(t, ids, t) })
-	return j.settled, err
+	if !errors.Is(err, ErrTooLarge) || len(ids) < 2 {
+		return j.settled, err
+	}
+	first, err := s.SettlePending(ctx, account, ids[:len(ids)/2], how)
+	if err != nil {
+		return first, err
+	}
+	rest, err := s.SettlePending(ctx, account, ids[len(ids)/2:], how)
+	return append(first, rest...), err
 }
 
 func checkSettlement(how *Settlement) error {

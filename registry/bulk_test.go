@@ -4,7 +4,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
@@ -360,4 +362,32 @@ func TestAbbreviations(t *testing.T) {
 	f.is("an authority that is gone for good", err, muster.ErrNotFound)
 	_, err = f.AuthorityID(t.Context(), account, "5fb0")
 	f.is("a short authority", err, muster.ErrInvalid)
+}
+
+// TestSettleLarge settles certificates of which a transaction takes fewer than
+// MaxSettle: a device's own extensions must not keep a whole selection waiting.
+func TestSettleLarge(t *testing.T) { onBothEngines(t, testSettleLarge) }
+
+func testSettleLarge(f *fixture) {
+	ca := f.mint("Large")
+	a := f.authority(ca)
+	large := pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Value: make([]byte, 40_000)}
+	var ids []string
+	for i := range registry.MaxSettle {
+		leaf := must(ca.Issue(mint.Request{
+			Subject: pkix.Name{CommonName: fmt.Sprint("large-", i)},
+			Edit:    func(c *x509.Certificate) { c.ExtraExtensions = append(c.ExtraExtensions, large) },
+		}))(f)
+		e := muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: string(leaf.CertPEM())}
+		ids = append(ids, must(f.Enrol(f.Context(), e))(f).Certificate.ID)
+	}
+	settled := must(f.SettlePending(f.Context(), account, ids, registry.Settlement{Status: muster.Active}))(f)
+	if len(settled) != len(ids) {
+		f.Fatalf("%d settled, want %d", len(settled), len(ids))
+	}
+	for i, s := range settled {
+		if s.ID != ids[i] || s.Outcome != registry.OutcomeDone || s.Certificate.Status != muster.Active {
+			f.Fatalf("certificate %d: %s %s %s", i, s.ID, s.Outcome, s.Certificate.Status)
+		}
+	}
 }
