@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "muster: %v\n", err)
+	var text []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		text = append(text, printable(strings.ReplaceAll(line, "\t", "  "))) // it may quote a certificate, or what somebody pasted
+	}
+	fmt.Fprintf(stderr, "muster: %s\n", strings.Join(text, "\n"))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
