@@ -30,64 +30,32 @@ func newGlob(text string) glob {
 
 // match reports whether the pattern matches the whole of prefix+name, without
 // joining the two. A character must not be split between them. The head is
-// compared as one piece; the rest takes at most len(text) * len(name) steps,
-// and few in practice, for only the last star is ever tried again.
+// compared as one piece, and what stands between two stars is looked for once:
+// the leftmost place is as good as any other. So the time is linear in the
+// lengths, whatever a device calls itself and publishes on, unless "?" and a
+// long text stand together behind a star.
 func (g glob) match(prefix, name string) bool {
 	if !startsWith(prefix, name, g.text[:g.head]) {
 		return false
 	}
-	pattern, at, end := g.text[g.head:], g.head, len(prefix)+len(name)
+	pattern := g.text[g.head:]
 	switch pattern {
 	case "":
-		return at == end
+		return g.head == len(prefix)+len(name)
 	case anyString:
 		return true
 	}
-	next := 0                 // in pattern
-	retry, retryAt := -1, end // behind the last star, and where it ends at present
-	for at < end {
-		if next < len(pattern) {
-			if pattern[next] == anyString[0] {
-				next++
-				retry, retryAt = next, at
-				continue
-			}
-			if n := accept(pattern[next], prefix, name, at); n > 0 {
-				next++
-				at += n
-				continue
-			}
+	prefix, name = skip(prefix, name, g.head)
+	piece, rest, star := strings.Cut(pattern, anyString)
+	prefix, name, ok := fit(prefix, name, piece)
+	for ok && star {
+		piece, rest, star = strings.Cut(rest, anyString)
+		if !star {
+			return endsWith(prefix, name, piece)
 		}
-		if retry < 0 {
-			return false
-		}
-		// A whole character: stepping into one would let "?" count its bytes.
-		retryAt += accept(anyChar[0], prefix, name, retryAt)
-		next, at = retry, retryAt
+		prefix, name, ok = find(prefix, name, piece)
 	}
-	for next < len(pattern) && pattern[next] == anyString[0] {
-		next++
-	}
-	return next == len(pattern)
-}
-
-// accept returns how many bytes of prefix+name at the index the byte of a
-// pattern takes, 0 if it does not fit.
-func accept(b byte, prefix, name string, at int) int {
-	s := name
-	if at < len(prefix) {
-		s = prefix
-	} else {
-		at -= len(prefix)
-	}
-	if b == anyChar[0] {
-		_, n := utf8.DecodeRuneInString(s[at:])
-		return n
-	}
-	if s[at] == b {
-		return 1
-	}
-	return 0
+	return ok && prefix == "" && name == ""
 }
 
 // startsWith reports whether prefix+name starts with head.
@@ -96,4 +64,78 @@ func startsWith(prefix, name, head string) bool {
 		return prefix[:len(head)] == head
 	}
 	return head[:len(prefix)] == prefix && strings.HasPrefix(name, head[len(prefix):])
+}
+
+// skip cuts n bytes off the start of prefix+name.
+func skip(prefix, name string, n int) (string, string) {
+	if n <= len(prefix) {
+		return prefix[n:], name
+	}
+	return "", name[n-len(prefix):]
+}
+
+// skipChar cuts one character off the start of prefix+name, if there is one.
+func skipChar(prefix, name string) (_, _ string, ok bool) {
+	s := prefix
+	if s == "" {
+		s = name
+	}
+	_, n := utf8.DecodeRuneInString(s)
+	prefix, name = skip(prefix, name, n)
+	return prefix, name, n > 0
+}
+
+// fit cuts a piece of a pattern, one without stars, off the start of prefix+name.
+func fit(prefix, name, piece string) (_, _ string, ok bool) {
+	for ok = true; ok; {
+		literal, rest, char := strings.Cut(piece, anyChar)
+		if !startsWith(prefix, name, literal) {
+			return "", "", false
+		}
+		prefix, name = skip(prefix, name, len(literal))
+		if !char {
+			return prefix, name, true
+		}
+		prefix, name, ok = skipChar(prefix, name)
+		piece = rest
+	}
+	return "", "", false
+}
+
+// find cuts off everything up to the end of the leftmost place of a piece.
+func find(prefix, name, piece string) (_, _ string, ok bool) {
+	if strings.Contains(piece, anyChar) {
+		for ok = true; ok; prefix, name, ok = skipChar(prefix, name) {
+			if p, n, ok := fit(prefix, name, piece); ok {
+				return p, n, true
+			}
+		}
+		return "", "", false
+	}
+	for ; prefix != ""; prefix = prefix[1:] {
+		if startsWith(prefix, name, piece) {
+			prefix, name = skip(prefix, name, len(piece))
+			return prefix, name, true
+		}
+	}
+	_, name, ok = strings.Cut(name, piece)
+	return "", name, ok
+}
+
+// endsWith reports whether prefix+name ends with a piece.
+func endsWith(prefix, name, piece string) bool {
+	if strings.Contains(piece, anyChar) {
+		for ok := true; ok; prefix, name, ok = skipChar(prefix, name) {
+			if p, n, ok := fit(prefix, name, piece); ok && p == "" && n == "" {
+				return true
+			}
+		}
+		return false
+	}
+	n := len(prefix) + len(name) - len(piece)
+	if n < 0 {
+		return false
+	}
+	prefix, name = skip(prefix, name, n)
+	return startsWith(prefix, name, piece)
 }
