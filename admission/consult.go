@@ -73,7 +73,10 @@ func (g *Gate) Recheck(ctx context.Context, c *Candidate) (d Decision, asked boo
 			g.log.Error().Err(err).Str("certificate", c.ID).Msg("a live connection is revoked")
 		}
 		c.last.Store(&f.OCSP)
-		return Decide(f), q != nil
+		if q == nil {
+			return Decision{}, false
+		}
+		return c.judge(&f), true
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -268,6 +269,46 @@ func TestRecheckLeavesAlone(t *testing.T) {
 		t.Error("judged by an answer that nobody waited for")
 	}
 	expect(t, "afterwards", f.gate.Standing(t.Context(), hard), admission.Admit, "")
+}
+
+// TestRefusalOfALiveConnection is explained by what it was closed for, not by
+// what let it in.
+func TestRefusalOfALiveConnection(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(f *fixture, o *oracle, l *mint.Leaf, c *admission.Candidate) admission.Decision
+		mend   string
+	}{
+		"put on hold": {func(f *fixture, o *oracle, _ *mint.Leaf, c *admission.Candidate) admission.Decision {
+			o.say = func(admission.Question) admission.Answer {
+				return admission.Answer{Status: admission.AnswerRevoked, Hold: true}
+			}
+			d, _ := f.gate.Recheck(f.t.Context(), c)
+			return d
+		}, "certificateHold"},
+		"deactivated": {func(f *fixture, _ *oracle, l *mint.Leaf, c *admission.Candidate) admission.Decision {
+			_, err := f.store.UpdateCertificateStatus(f.t.Context(), accountA, idOf(l.Cert), muster.Inactive)
+			must(f.t, err)
+			return f.gate.Standing(f.t.Context(), c)
+		}, "activate it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, o := newOracle(t)
+			l := leafOf(t, f.authority(withOCSP(muster.OCSPHard)), nil)
+			c := f.inspect(l, "")
+			expect(t, "connect", f.gate.Connect(t.Context(), c).Decision, admission.Admit, "")
+			d := tc.change(f, o, l, c)
+			f.gate.Refused(c, d, "sensor")
+			var facts admission.Facts
+			r := f.memory.Recall(idOf(l.Cert))[0]
+			must(t, json.Unmarshal(r.Facts, &facts))
+			if again := admission.Decide(facts); again.Reason != d.Reason || d.Verdict != admission.Refuse {
+				t.Errorf("refused for %s, and the facts say %s %s", d.Reason, again.Verdict, again.Reason)
+			}
+			if m := admission.Mend(r.Reason, facts); !strings.Contains(m, tc.mend) {
+				t.Errorf("the mend is %q", m)
+			}
+		})
+	}
 }
 
 // TestRecheckByTheNewest settings, also if they change while it asks.

@@ -125,6 +125,10 @@ type Candidate struct {
 	// last is what Connect or Recheck found out of OCSP, for Standing to go by;
 	// nil before Inspect.
 	last *atomic.Pointer[OCSPFacts]
+	// against is what Standing or Recheck refused an open connection for, so that
+	// the refusal is explained by that and not by what admitted it; nil before
+	// Inspect.
+	against *atomic.Pointer[Facts]
 }
 
 // lookups bounds one moment's reading of the registry.
@@ -191,7 +195,8 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote string) *Candidate {
 	leaf := cs.PeerCertificates[0]
 	c := &Candidate{Leaf: leaf, Sent: cs.PeerCertificates[1:], ID: muster.Fingerprint(leaf.Raw), SNI: cs.ServerName, Remote: remote}
-	c.Brought, c.last = cs.OCSPResponse, new(atomic.Pointer[OCSPFacts]) // only TLS 1.3 lets a client staple (RFC 8446 §4.4.2.1)
+	c.Brought = cs.OCSPResponse // only TLS 1.3 lets a client staple (RFC 8446 §4.4.2.1)
+	c.last, c.against = new(atomic.Pointer[OCSPFacts]), new(atomic.Pointer[Facts])
 	f, q, err := g.gather(ctx, c)
 	c.Account, c.Facts = f.Account, f
 	if err != nil {
@@ -285,7 +290,16 @@ func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
 	if last := c.lastOCSP(); last != nil {
 		f.OCSP = *last
 	}
-	return Decide(f)
+	return c.judge(&f)
+}
+
+// judge is Decide about an open connection.
+func (c *Candidate) judge(f *Facts) Decision {
+	d := Decide(*f)
+	if d.Verdict != Admit && c.against != nil {
+		c.against.Store(f)
+	}
+	return d
 }
 
 // Expiry returns the moment after which the certificate of c is refused for its
@@ -309,7 +323,13 @@ type Session interface {
 
 // Refused remembers a refusal, so that it can be explained later.
 func (g *Gate) Refused(c *Candidate, d Decision, clientID string) {
-	g.remember(c, d, clientID, c.Facts)
+	f := c.Facts
+	if c.against != nil {
+		if against := c.against.Load(); against != nil {
+			f = *against
+		}
+	}
+	g.remember(c, d, clientID, f)
 }
 
 // failed is the decision where it could not be found out what to decide. It
