@@ -32,7 +32,7 @@ func (c *Client) ask(ctx context.Context, in *inquiry, ahead bool) (a Answer, un
 		if held, ok := errors.AsType[*heldOff](err); ok {
 			until = earlier(until, later(held.until, now.Add(time.Second)))
 		}
-		failures = append(failures, a.Responder+": "+err.Error())
+		failures = append(failures, clip(a.Responder+": "+err.Error())) // either may have kilobytes
 		if ctx.Err() != nil {
 			break // no time for the next one
 		}
@@ -80,7 +80,7 @@ func (c *Client) askOne(ctx context.Context, in *inquiry, u *url.URL, client *ht
 	e := Event{Kind: EventAsked, Status: a.Status, Refresh: ahead, Method: x.method, Responder: name, Took: time.Since(began)}
 	how := answered
 	if err != nil {
-		e.Status, e.Fault, e.Detail = Unavailable, faultOf(err), err.Error()
+		e.Status, e.Fault, e.Detail = Unavailable, faultOf(err), clip(err.Error())
 		how = endingOf(e.Fault)
 		if ctx.Err() != nil && time.Since(sent) < c.cfg.FirstReply/2 {
 			how = inconclusive // the time was used up before its turn

@@ -135,6 +135,18 @@ func TestCheckTriesURLsInOrder(t *testing.T) {
 	}
 }
 
+// What a certificate quotes is not remembered at any length.
+func TestCheckTellsShortly(t *testing.T) {
+	b := newBench(t)
+	b.Fail(testpki.Garbage)
+	url := b.URL + "/" + strings.Repeat("x", 2000)
+	long := b.Issue(t, mint.Request{OCSPServer: []string{url + "1", url + "2", url + "3"}})
+	a := b.client(t).Check(t.Context(), ocsp.Question{Leaf: long.Cert, Issuer: b.Authority.Cert})
+	if a.Status != ocsp.Unavailable || len(a.Detail) > 2000 {
+		t.Errorf("a detail of %d bytes: %+v", len(a.Detail), a)
+	}
+}
+
 // When the time is up, that is why, and nobody else is asked.
 func TestCheckTimeIsUp(t *testing.T) {
 	b, other := newBench(t), testpki.NewResponder(t)

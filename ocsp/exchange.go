@@ -117,8 +117,13 @@ func classify(ctx context.Context, err error) *failure {
 	case isTLS(err):
 		return &failure{FaultTLS, err}
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return &failure{FaultConnect, err}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		switch op.Op {
+		case "dial":
+			return &failure{FaultConnect, err}
+		case "remote error": // an alert of TLS; only QUIC has a type for it
+			return &failure{FaultTLS, err}
+		}
 	}
 	return &failure{FaultBroken, err}
 }
@@ -137,9 +142,6 @@ func isTLS(err error) bool {
 		return true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return true
 	}
 	_, ok := errors.AsType[x509.HostnameError](err)

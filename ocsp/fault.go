@@ -82,9 +82,12 @@ func (e *ResponseError) Error() string { return "OCSP response: " + e.Detail }
 const maxDetail = 512
 
 func fault(f Fault, format string, args ...any) *ResponseError {
-	detail := fmt.Sprintf(format, args...)
+	return &ResponseError{Fault: f, Detail: clip(fmt.Sprintf(format, args...))}
+}
+
+func clip(detail string) string {
 	if len(detail) > maxDetail {
-		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+		return strings.ToValidUTF8(detail[:maxDetail], "") + "…"
 	}
-	return &ResponseError{Fault: f, Detail: detail}
+	return detail
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"io"
 	"log"
+	"net"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -93,11 +94,22 @@ func TestHTTPS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	here, err := stranger.Issue(mint.Request{
+		IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	other := httptest.NewUnstartedServer(b.Responder)
 	other.Config.ErrorLog = log.New(io.Discard, "", 0)
 	other.TLS = &tls.Config{Certificates: []tls.Certificate{elsewhere.TLS()}}
 	other.StartTLS()
 	defer other.Close()
+	picky := httptest.NewUnstartedServer(b.Responder)
+	picky.Config.ErrorLog = other.Config.ErrorLog
+	picky.TLS = &tls.Config{Certificates: []tls.Certificate{here.TLS()}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}
+	picky.StartTLS()
+	defer picky.Close()
 	byName := strings.Replace(b.URL, "127.0.0.1", "localhost", 1)
 	plain := testpki.NewResponder(t)
 	cases := []struct {
@@ -110,6 +122,7 @@ func TestHTTPS(t *testing.T) {
 		{"the system's roots", b.URL, "", ocsp.FaultTLS},
 		{"another root", b.URL, string(stranger.CertPEM()), ocsp.FaultTLS},
 		{"a name that it is not for", other.URL, string(stranger.CertPEM()), ocsp.FaultTLS},
+		{"it ends TLS", picky.URL, string(stranger.CertPEM()), ocsp.FaultTLS},
 		{"no TLS", strings.Replace(plain.URL, "http", "https", 1), b.RootPEM, ocsp.FaultTLS},
 		{"TLS unasked", strings.Replace(b.URL, "https", "http", 1), b.RootPEM, ocsp.FaultHTTPStatus},
 	}
