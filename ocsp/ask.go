@@ -82,7 +82,7 @@ func (c *Client) askOne(ctx context.Context, in *inquiry, u *url.URL, client *ht
 	if err != nil {
 		e.Status, e.Fault, e.Detail = Unavailable, faultOf(err), clip(err.Error())
 		how = endingOf(e.Fault)
-		if ctx.Err() != nil && time.Since(sent) < c.cfg.FirstReply/2 {
+		if ctx.Err() != nil && time.Since(sent) < min(c.cfg.FirstReply, c.cfg.Timeout)/2 {
 			how = inconclusive // the time was used up before its turn
 		}
 		c.log.Warn().Err(err).Str("responder", name).Str("fault", string(e.Fault)).

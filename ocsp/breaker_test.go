@@ -258,3 +258,16 @@ func TestBreakerBlamesWhoHadTime(t *testing.T) {
 		t.Errorf("breakers: %+v", list)
 	}
 }
+
+// TestBreakerWithLittleTime: where the whole question has less time than a first
+// reply may take, a responder that hangs is left alone all the same.
+func TestBreakerWithLittleTime(t *testing.T) {
+	b := newBench(t)
+	b.cfg.BreakAfter, b.cfg.Timeout = 1, 50*time.Millisecond
+	b.Fail(testpki.Slow)
+	c := b.client(t)
+	b.check(t, c)
+	if list := c.Breakers(); len(list) != 1 {
+		t.Errorf("breakers: %+v", list)
+	}
+}
