@@ -184,7 +184,7 @@ func (a backupAnswer) summary() string {
 		text = a.File + ": " + text
 	}
 	if a.Muster != "" {
-		text += ", by Muster " + a.Muster
+		text += ", by Muster " + printable(a.Muster)
 	}
 	return text
 }

@@ -108,3 +108,22 @@ func TestBackupOverWhatIsNoFile(t *testing.T) {
 		}
 	}
 }
+
+// TestBackupIsPrintedAsText: a file that somebody else made does not talk to the
+// terminal of who checks it.
+func TestBackupIsPrintedAsText(t *testing.T) {
+	var file, out bytes.Buffer
+	if _, err := registry.Backup(t.Context(), memory.New(), &file, "v1\x1b]0;title\x07"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "muster.gz")
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := run(t.Context(), []string{"restore", path, "--check"}, &out, &out); code != exitOK {
+		t.Fatalf("exit %d: %s", code, &out)
+	}
+	if got := out.String(); strings.ContainsAny(got, "\x1b\x07") || !strings.Contains(got, "by Muster v1") {
+		t.Errorf("printed %q", got)
+	}
+}

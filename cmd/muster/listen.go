@@ -51,11 +51,17 @@ func listen(c *config.Config, apiTLS *tls.Config) (l *listeners, err error) {
 const maxSocketPath = 107
 
 // listenSocket opens the admin socket for the user of this process alone. A
-// socket that a killed server left behind is replaced: the registry's lock has
-// made sure that no other server runs.
+// socket that a killed server left behind is replaced. The registry's lock has
+// made sure that no other server has this registry; one that has another, by its
+// environment, may run beside the same file, and keeps its socket.
 func listenSocket(path string) (net.Listener, error) {
 	if err := checkSocketPath(path); err != nil {
 		return nil, err
+	}
+	if other, err := net.Dial("unix", path); err == nil {
+		_ = other.Close() // only to see whether somebody answers
+		return nil, fmt.Errorf("admin socket %s: another server runs here, with another registry; "+
+			"give each a configuration in a folder of its own", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("admin socket: %w", err)

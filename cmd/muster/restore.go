@@ -182,7 +182,7 @@ func (r *restore) print(out *bytes.Buffer) {
 		fmt.Fprintf(out, "The master key opens its secrets (%d).\n", r.report.Secrets)
 	}
 	for _, text := range r.report.Broken {
-		fmt.Fprintf(out, "Broken: %s\n", text)
+		fmt.Fprintf(out, "Broken: %s\n", printable(text))
 	}
 	if r.check {
 		return
