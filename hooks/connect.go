@@ -101,6 +101,9 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 		s.asked.LastWill, s.asked.WillTopic = true, w.TopicName
 	}
 	cl.Net.Conn = &attached{Conn: transport, session: s} // before anyone else may close it
+	// mochi would put aliases in place of topics: where the message that brought
+	// one was dropped, or waits for another connection, nobody knows the topic.
+	cl.Properties.Props.TopicAliasMaximum = 0
 	if conn, ok := transport.(Connection); ok {
 		conn.Attach(s)
 	}

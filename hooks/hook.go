@@ -180,6 +180,8 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 
 // OnPacketSent lets the next connection with the client ID go on: now that the
 // CONNACK is written, a takeover may follow it with a DISCONNECT [MQTT-3.14.0-1].
+// It is also the one moment between the session's inheriting what waits for the
+// client ID and its sending.
 func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 	s := sessionOf(cl)
 	if s == nil || pk.FixedHeader.Type != packets.Connack {
@@ -188,6 +190,7 @@ func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 	defer h.guard("OnPacketSent", func() { _ = cl.Net.Conn.Close() })
 	defer s.unlock()
 	if pk.ReasonCode == packets.CodeSuccess.Code {
+		s.judgeWaiting()
 		s.admit()
 	}
 }

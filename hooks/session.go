@@ -119,6 +119,18 @@ func (s *Session) judgeSubscriptions() {
 	}
 }
 
+// judgeWaiting takes away the messages that wait since an earlier connection of
+// the client ID and may not be delivered now. When they were published, mochi
+// asked the session of that time, and it sends them again without asking.
+func (s *Session) judgeWaiting() {
+	waiting := s.client.State.Inflight
+	for _, pk := range waiting.GetAll(false) {
+		if pk.FixedHeader.Type == packets.Publish && !s.allowed(policy.Receive, pk.TopicName) {
+			waiting.Delete(pk.PacketID)
+		}
+	}
+}
+
 func (s *Session) unsubscribe(filter string) {
 	s.client.State.Subscriptions.Delete(filter)
 	if s.hook.server.Topics.Unsubscribe(filter, s.client.ID) {
