@@ -28,6 +28,9 @@ func (c *Client) bring(ctx context.Context, in *inquiry) (Answer, error) {
 		return Answer{}, err
 	}
 	c.tell(Event{Kind: EventBrought, Status: a.Status})
+	if e, ok := c.known.current(in.cert); ok {
+		c.refresh(in, e)
+	}
 	return a, nil
 }
 

@@ -254,3 +254,36 @@ func TestBroughtAfterRestart(t *testing.T) {
 		t.Errorf("no responder any more: %+v", a)
 	}
 }
+
+// A device that brings the same answer as long as that lives does not keep its
+// revocation from being seen: the responder is asked in the background.
+func TestBroughtAgainAndAgain(t *testing.T) {
+	for name, times := range map[string][]time.Duration{ // when it connects
+		"while it is held":   {0, 15 * time.Minute},
+		"after it lapsed":    {0, 25 * time.Minute},
+		"for the first time": {25 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, r := newBench(t), newRecord()
+			b.cfg.Observe, b.cfg.Keep = r.observe, 20*time.Minute
+			der := b.response(t, testpki.None, testpki.Good(), 0)
+			b.Revoke(t, b.leaf.Cert, 1)
+			c, start := b.client(t), b.clock.Now()
+			for _, at := range times {
+				if b.Requests() != 0 {
+					t.Errorf("the responder was asked by %v", at)
+				}
+				b.clock.advance(start.Add(at).Sub(b.clock.Now()))
+				if a := b.bring(t, c, der); a.Status != ocsp.Good {
+					t.Errorf("at %v: %+v", at, a)
+				}
+			}
+			if e := r.refreshed(t); e.Status != ocsp.Revoked {
+				t.Errorf("told %+v", e)
+			}
+			if a := b.bring(t, c, der); !a.Final() {
+				t.Errorf("then: %+v", a)
+			}
+		})
+	}
+}

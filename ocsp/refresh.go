@@ -12,13 +12,19 @@ const maxRefreshPause = 10 * time.Minute
 // expiry: between a half and three quarters of the time that it has left, at
 // a point that is each certificate's own, so that a fleet that came at once is
 // not asked about at once forever. An answer that soon lapses is not
-// refreshed.
+// refreshed. One that a device brought has its time from when it was made: who
+// brings the same again and again must not keep a revocation from being seen
+// until its nextUpdate.
 func (k *knowledge) refreshAt(cert id, a Answer, now time.Time) time.Time {
 	left := a.Expires.Sub(now)
 	if a.Final() || left < 2*k.cfg.Retry {
 		return time.Time{}
 	}
-	return now.Add(left/2 + share(cert, left/4))
+	at := now.Add(left/2 + share(cert, left/4))
+	if a.Source == SourceBrought {
+		at = later(now, earlier(at, a.ThisUpdate.Add(k.cfg.Keep/2)))
+	}
+	return at
 }
 
 // share returns the part of d that is the certificate's own.
