@@ -224,7 +224,10 @@ func (r *settleRun) confirm(c admin.Counted) error {
 		with = ", with policy " + strings.Join(r.policies, ", ")
 	}
 	fmt.Fprintf(r.cmd.ErrOrStderr(), "%d certificates of %s wait. Shall they be %s%s? [y/N] ", r.total, of, r.past, with)
-	answer, err := bufio.NewReader(r.cmd.InOrStdin()).ReadString('\n')
+	answer, err := bufio.NewReader(interruptible(r.cmd.Context(), r.cmd.InOrStdin())).ReadString('\n')
+	if r.cmd.Context().Err() != nil {
+		return errors.New("interrupted; nothing was done")
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
