@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,13 @@ func plainValue(der []byte) (value, problem string) {
 	if raw.Class == asn1.ClassUniversal && raw.Tag == tagVisibleString && !raw.IsCompound {
 		return string(raw.Bytes), ""
 	}
+	if raw.Class == asn1.ClassUniversal && raw.Tag == asn1.TagInteger && len(raw.Bytes) < maxValue/2 {
+		n := new(big.Int) // a serial number, say, has more than 64 bits
+		if _, err := asn1.Unmarshal(der, &n); err != nil {
+			return "", "is no DER value in the certificate"
+		}
+		return n.String(), ""
+	}
 	var v any
 	if _, err := asn1.Unmarshal(der, &v); err != nil {
 		return "", "is no DER value in the certificate"
@@ -146,8 +154,6 @@ func plainValue(der []byte) (value, problem string) {
 	switch v := v.(type) {
 	case string:
 		return v, ""
-	case int64:
-		return strconv.FormatInt(v, 10), ""
 	case bool:
 		return strconv.FormatBool(v), ""
 	case asn1.ObjectIdentifier:

@@ -54,6 +54,7 @@ func full(t testing.TB) *x509.Certificate {
 			extension(10, 0x0c, 1, 0xff), extension(11, 0x0c, 9, 'x'), extension(12, 0x0c, 1, 'x', 0), extension(13),
 			extension(14, 0x1e, 2, 0x00, 'b'), extension(15, 0x1a, 1, 0xff), extension(16, 0x05, 0),
 			extension(18, 0x3a, 3, 0x1a, 1, 'v'),
+			extension(19, 2, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0), extension(20, 2, 2, 0, 1),
 		},
 	})
 }
