@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,9 @@ func (g *Gate) Recheck(ctx context.Context, c *Candidate) (d Decision, asked boo
 		switch {
 		case ctx.Err() != nil:
 			return Decision{}, false
-		case q != nil && g.changed(ctx, c, q.Settings):
+		case err == nil && f.Account != c.Account:
+			return Decision{}, false // it moved, which closes the connection as well
+		case q != nil && g.changed(ctx, &f, q.Settings):
 			continue // meanwhile; what was found out may not count any more
 		case err != nil && f.OCSP.Answer != AnswerRevoked:
 			return g.failed(c, err), true
@@ -80,8 +83,10 @@ func (g *Gate) Recheck(ctx context.Context, c *Candidate) (d Decision, asked boo
 	}
 }
 
-func (g *Gate) changed(ctx context.Context, c *Candidate, s muster.OCSPSettings) bool {
-	i, err := g.registry.Issuer(ctx, c.Account, c.Facts.Record.AuthorityID)
+// changed reports whether the settings of the issuer that the facts name are
+// others now.
+func (g *Gate) changed(ctx context.Context, f *Facts, s muster.OCSPSettings) bool {
+	i, err := g.registry.Issuer(ctx, f.Account, cmp.Or(f.Record.AuthorityID, f.Authority.ID))
 	return err == nil && i.OCSP != s
 }
 

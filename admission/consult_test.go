@@ -271,6 +271,22 @@ func TestRecheckLeavesAlone(t *testing.T) {
 	expect(t, "afterwards", f.gate.Standing(t.Context(), hard), admission.Admit, "")
 }
 
+// TestRecheckOfWhatMoved ends, though the issuer that the connection knew of has
+// other settings than the one that its record names by now.
+func TestRecheckOfWhatMoved(t *testing.T) {
+	f, o := newOracle(t)
+	c := f.staple(leafOf(t, f.authority(withOCSP(muster.OCSPHard)), nil), "")
+	expect(t, "connected", f.gate.Connect(t.Context(), c).Decision, admission.Admit, "")
+	c.Facts.Record.AuthorityID = idOf(f.authority(withOCSP(muster.OCSPSoft)).Cert)
+	asked := len(o.asked)
+	f.recheck(c, true, admission.Admit, "")
+	if n := len(o.asked) - asked; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	c.Account = accountB
+	f.recheck(c, false, admission.Admit, "")
+}
+
 // TestRefusalOfALiveConnection is explained by what it was closed for, not by
 // what let it in.
 func TestRefusalOfALiveConnection(t *testing.T) {

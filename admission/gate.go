@@ -296,7 +296,11 @@ func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
 // judge is Decide about an open connection.
 func (c *Candidate) judge(f *Facts) Decision {
 	d := Decide(*f)
-	if d.Verdict != Admit && c.against != nil {
+	switch {
+	case c.against == nil:
+	case d.Verdict == Admit:
+		c.against.Store(nil)
+	default:
 		c.against.Store(f)
 	}
 	return d
