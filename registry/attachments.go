@@ -46,6 +46,15 @@ func (s *Store) editThings(ctx context.Context, account, thing, certificateID st
 // maxGroups is how many groups a thing may be put into directly, as in AWS.
 const maxGroups = 10
 
+// crowded says that a template would put a thing into more groups than it may be
+// in, or returns "". had is how many it is in already.
+func crowded(thing string, groups []string, had int) string {
+	if n := len(groups); n > max(maxGroups, had) {
+		return fmt.Sprintf("the thing %q would be in %d groups, at most %d may be", thing, n, maxGroups)
+	}
+	return ""
+}
+
 // AddThingToGroup puts a thing into a group, of at most ten: what connects as
 // that thing has the policies of the group and of its parents. To put it there
 // again changes nothing.

@@ -270,6 +270,9 @@ func (e *enrolment) planThing(t *tx, p *plan) (reason string, err error) {
 		Account: e.Account, Name: want.Name, ID: e.thingID, Type: want.Type, Groups: sortedNames(want.Groups),
 		Attributes: want.Attributes, Billing: want.Billing, Authority: e.AuthorityID, Created: e.now, Revision: 1,
 	}
+	if reason := crowded(thing.Name, thing.Groups, 0); reason != "" {
+		return reason, nil
+	}
 	switch err := checkThingTargets(t, thing); {
 	case errors.Is(err, muster.ErrNotFound):
 		return fmt.Sprintf("the thing %q cannot be made: %v; create it first", want.Name, err), nil

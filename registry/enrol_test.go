@@ -157,6 +157,7 @@ func failingTemplates(f *fixture) []failingTemplate {
 		{"rendering failed at length", muster.Enrolment{Failure: "long: " + strings.Repeat("é", 5000)}, "long: é"},
 		{"no such type", typed("missing-type"), "missing-type"},
 		{"no such group", typed("", "missing-group"), "missing-group"},
+		{"eleven groups", typed("", strings.Split("a b c d e f g h i j k", " ")...), "in 11 groups, at most 10"},
 		{"no such policy", with("c", muster.RegistrationGrant{Name: "missing-policy"}), "missing-policy"},
 		{"another's thing", with("theirs"), "not taken over"},
 		{"another document", with("d", muster.RegistrationGrant{Name: "another-document", Document: denyAll}), "another-document"},

@@ -76,6 +76,9 @@ func (e *enrolment) planOverride(t *tx, p *plan, have muster.Thing, version uint
 	if err := checkAttributes(thing.Attributes, thing.Type != ""); err != nil {
 		return fmt.Sprintf("the thing %q cannot be changed: %v", want.Name, err), nil
 	}
+	if reason := crowded(thing.Name, thing.Groups, len(have.Groups)); reason != "" {
+		return reason, nil
+	}
 	switch err := checkThingTargets(t, &thing); {
 	case errors.Is(err, muster.ErrNotFound):
 		return fmt.Sprintf("the thing %q cannot be changed: %v; create it first", want.Name, err), nil

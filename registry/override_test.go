@@ -80,6 +80,7 @@ func overrideCases() []overrideCase {
 		{"fail for groups", of("other", nil), want, muster.ThingOverride{Attributes: merge, Groups: fail}, of("other", nil), "say FAIL for ThingGroups"},
 		{"a type that does not exist", of("", nil), muster.RegistrationThing{Type: "missing"}, muster.ThingOverride{Type: replace}, of("", nil), "missing: not found"},
 		{"a group that does not exist", of("", nil), muster.RegistrationThing{Groups: []string{"missing"}}, muster.ThingOverride{Groups: merge}, of("", nil), "missing: not found"},
+		{"too many groups", of("", nil), muster.RegistrationThing{Groups: strings.Split("a b c d e f g h i", " ")}, muster.ThingOverride{Groups: merge}, of("", nil), "in 11 groups, at most 10"},
 		{"what is not written need not exist", of("", nil), muster.RegistrationThing{Type: "missing", Groups: []string{"missing"}}, muster.ThingOverride{Attributes: merge}, of("", nil), ""},
 		{"too many attributes without the type", of("", nil), muster.RegistrationThing{Attributes: attributes("c", "", "d", "")},
 			muster.ThingOverride{Attributes: merge, Type: replace}, of("", nil), "4 attributes, want at most 3"},
