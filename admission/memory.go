@@ -27,10 +27,12 @@ type RefusalStore interface {
 // Bounds of what is remembered. A refusal is about 1.5 KB, and 3 KB at most
 // without the names in its certificate.
 const (
-	maxDetail = 1024 // bytes of its detail
-	ringSize  = 1000 // refusals an authority, and of all strangers together
-	flushSize = 400  // refusals one transaction stores
+	maxDetail = 1024      // bytes of its detail
+	ringSize  = 1000      // refusals an authority, and of all strangers together
+	flushSize = 400       // refusals one transaction stores, or fewer:
+	flushRoom = 512 << 10 // bytes that they have about; the registry takes 1 MB
 	flushTime = 10 * time.Second
+	entrySize = 512 // bytes of a refusal besides its texts
 )
 
 // Memory remembers the latest refusal of each certificate: a ring for each
@@ -136,7 +138,7 @@ func (m *Memory) flush(ctx context.Context) {
 	}
 }
 
-// Flush stores what is new, at most flushSize refusals.
+// Flush stores what is new, at most flushSize refusals or flushRoom bytes.
 func (m *Memory) Flush(ctx context.Context) error {
 	if m.store == nil {
 		return nil
@@ -163,11 +165,13 @@ func (m *Memory) takeDirty() (put, drop []muster.Refusal) {
 		drop = append(drop, muster.Refusal{Account: k.account, AuthorityID: k.authority, CertificateID: k.certificate})
 		delete(m.gone, k)
 	}
+	room := flushRoom
 	for k := range m.dirty {
-		if len(put)+len(drop) == flushSize {
+		e := m.rings[k.ringKey].entries[k.certificate].Value.(*entry)
+		room -= entrySize + len(e.Facts) + len(e.Detail) + len(e.ClientID)
+		if len(put)+len(drop) == flushSize || room < 0 {
 			break
 		}
-		e := m.rings[k.ringKey].entries[k.certificate].Value.(*entry)
 		e.stored = true
 		put = append(put, e.Refusal)
 		delete(m.dirty, k)

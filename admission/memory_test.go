@@ -129,6 +129,25 @@ func TestMemoryCounts(t *testing.T) {
 	}
 }
 
+// TestMemoryFlushesLongRefusals: a fleet whose template fails at length is stored
+// in transactions that the registry takes.
+func TestMemoryFlushesLongRefusals(t *testing.T) {
+	f := newFixture(t, nil)
+	for n := range flushSize {
+		r := refusal("factory", n)
+		r.CertificateID = fmt.Sprintf("%064x", n)
+		r.Detail = strings.Repeat("x", 1024)
+		r.Facts = []byte(`{"provisioningFailure":"` + strings.Repeat("x", 3072) + `"}`)
+		f.memory.Remember(r)
+	}
+	for range 4 {
+		must(t, f.memory.Flush(t.Context()))
+	}
+	if stored, err := f.store.Refusals(t.Context()); err != nil || len(stored) != flushSize {
+		t.Errorf("%d are stored, %v", len(stored), err)
+	}
+}
+
 // TestMemoryOfTheNameless keeps who showed no certificate by address and reason,
 // apart from those who did, and never on disk.
 func TestMemoryOfTheNameless(t *testing.T) {
