@@ -19,6 +19,7 @@ import (
 // Config is what the handler needs. When no server runs, there is no Log.
 type Config struct {
 	Registry *registry.Store
+	Folder   string // of the registry, absolute
 	Gate     *admission.Gate
 	Memory   *admission.Memory
 	Region   string // of ARNs

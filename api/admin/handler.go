@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -20,7 +19,7 @@ const maxRequest = 256 << 10
 // Handler serves GET /health, and by POST what the methods of Admin answer.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}\n") })
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { a.reply(w, http.StatusOK, Health{a.config.Folder}) })
 	mux.HandleFunc("POST /backup", a.backup)
 	mux.Handle("POST /explain", answers(a, a.Explain))
 	mux.Handle("POST /refusals", answers(a, a.Refusals))
@@ -42,6 +41,11 @@ func (a *Admin) logged(h http.Handler) http.Handler {
 				Dur("duration", time.Since(start)).Msg("operator's request")
 		}
 	})
+}
+
+// Health is what a server that answers says of itself.
+type Health struct {
+	Registry string `json:"registry,omitempty"` // the folder of its registry, absolute
 }
 
 // Failure is the body of an answer that is not 200 OK.

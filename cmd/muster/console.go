@@ -48,7 +48,8 @@ func openConsole(ctx context.Context, c *config.Config) (*console, error) {
 	if len(path) <= maxSocketPath { // else no server can have bound it
 		switch first, err := dialSocket(ctx, path); {
 		case err == nil:
-			return serverConsole(path), first.Close()
+			o := serverConsole(path)
+			return o, errors.Join(first.Close(), o.holds(ctx, c.Registry.Path))
 		case !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("the server's admin socket: %w", err)
 		}
@@ -66,6 +67,33 @@ func serverConsole(socket string) *console {
 		client: newClient(func(ctx context.Context) (net.Conn, error) { return dialSocket(ctx, socket) }),
 		close:  func() error { return nil },
 	}
+}
+
+// holds fails if the server has another registry open than the configuration
+// says, as the environment may have it. A folder that cannot be seen from here,
+// because the server runs in a container, tells nothing.
+func (o *console) holds(ctx context.Context, folder string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://muster/health", nil)
+	if err != nil {
+		return err
+	}
+	w, err := o.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer w.Body.Close()
+	var h admin.Health
+	if err := json.NewDecoder(w.Body).Decode(&h); err != nil || h.Registry == "" {
+		return nil // a server of another version; the question itself will tell
+	}
+	theirs, err := os.Stat(h.Registry)
+	if ours, missing := os.Stat(folder); err == nil && (missing != nil || !os.SameFile(ours, theirs)) {
+		return fmt.Errorf("the server that runs here has the registry %s open, and the configuration says %s; "+
+			"stop that server, or take the other registry's configuration", h.Registry, folder)
+	}
+	return nil
 }
 
 func newClient(dial func(context.Context) (net.Conn, error)) *http.Client {

@@ -72,7 +72,9 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	if err != nil {
 		return s, err
 	}
-	s.admin = admin.New(admin.Config{Registry: s.store, Gate: s.gate, Memory: s.memory, Region: c.Region, Version: version(), Log: log})
+	s.admin = admin.New(admin.Config{
+		Registry: s.store, Folder: c.Registry.Path, Gate: s.gate, Memory: s.memory, Region: c.Region, Version: version(), Log: log,
+	})
 	return s, nil
 }
 
