@@ -77,7 +77,7 @@ func checkValidity(what string, c *x509.Certificate, now time.Time) error {
 // trusted for itself, not through a chain.
 func checkSignature(what string, c, issuer *x509.Certificate) error {
 	if err := issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature); err != nil {
-		return fmt.Errorf("%s: not signed by %s: %w", what, issuer.Subject, muster.ErrCertificate)
+		return fmt.Errorf("%s: not signed by %s: %w", what, muster.NameText(issuer.Subject), muster.ErrCertificate)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (a *Admin) authority(ctx context.Context, i muster.Issuer) (Authority, erro
 		return Authority{}, fmt.Errorf("authority %s: %w", i.ID, err)
 	}
 	leaf := chain[0]
-	out := Authority{Account: i.Account, ID: i.ID, Subject: leaf.Subject.String(), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}
+	out := Authority{Account: i.Account, ID: i.ID, Subject: muster.NameText(leaf.Subject), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}
 	if out.OCSP, err = supervision(i.OCSP); err != nil {
 		return out, fmt.Errorf("authority %s: %w", i.ID, err)
 	}
@@ -91,7 +91,7 @@ func supervision(o muster.OCSPSettings) (Supervision, error) {
 		if err != nil {
 			return out, fmt.Errorf("the CA of its responder: %w", err)
 		}
-		out.ResponderCA = append(out.ResponderCA, Root{ID: muster.Fingerprint(c.Raw), Subject: c.Subject.String(), NotAfter: c.NotAfter})
+		out.ResponderCA = append(out.ResponderCA, Root{ID: muster.Fingerprint(c.Raw), Subject: muster.NameText(c.Subject), NotAfter: c.NotAfter})
 	}
 	return out, nil
 }

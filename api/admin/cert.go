@@ -112,7 +112,7 @@ func subjectOf(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return chain[0].Subject.String(), nil
+	return muster.NameText(chain[0].Subject), nil
 }
 
 // Listing asks for a list of certificates.

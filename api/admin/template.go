@@ -151,7 +151,7 @@ func (r *replay) certificate(ctx context.Context, c muster.Certificate) (out Rep
 		before, failure = rendered(b.template, params)
 	}
 	after, fails := rendered(r.template, params)
-	out = Replayed{ID: c.ID, Subject: chain[0].Subject.String(), AuthorityID: c.AuthorityID, Diff: unified(before, after)}
+	out = Replayed{ID: c.ID, Subject: muster.NameText(chain[0].Subject), AuthorityID: c.AuthorityID, Diff: unified(before, after)}
 	switch {
 	case failure && fails:
 		out.Outcome = OutcomeFailing
