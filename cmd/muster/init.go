@@ -114,7 +114,26 @@ func makeDirectory(dir string, fill func(tmp string) error) (err error) {
 	if err := fill(tmp); err != nil {
 		return err
 	}
+	if err := syncFiles(tmp); err != nil {
+		return err
+	}
 	return errors.Join(os.Rename(tmp, dir), syncPath(filepath.Dir(dir)))
+}
+
+// syncFiles makes what stands in a directory outlive a power cut: a registry
+// that does, under a master key that does not, is lost. What stands deeper the
+// registry has synced itself.
+func syncFiles(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := syncPath(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return syncPath(dir)
 }
 
 func (s setup) writeFiles(ctx context.Context, dir string) error {
