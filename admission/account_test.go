@@ -124,6 +124,8 @@ func TestStandingInAnotherAccount(t *testing.T) {
 	expect(t, "inactive", f.gate.Standing(t.Context(), c), admission.Refuse, muster.ReasonInactive)
 	must(t, f.store.DeleteCertificate(t.Context(), accountA, idOf(l.Cert), false))
 	expect(t, "deleted", f.gate.Standing(t.Context(), c), admission.Refuse, muster.ReasonDeleted)
+	must(t, f.store.ForgetCertificate(t.Context(), accountA, c.ID))
+	expect(t, "forgotten", f.gate.Standing(t.Context(), c), admission.Refuse, muster.ReasonDeleted)
 	f.deleteAuthority(accountA, a)
 	f.register(accountB, muster.ModeDefault, a, nil)
 	f.certificate(accountB, l, muster.Active)

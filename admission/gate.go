@@ -293,9 +293,14 @@ func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
 	return c.judge(&f)
 }
 
-// judge is Decide about an open connection.
+// judge is Decide about an open connection, which registers nothing: one whose
+// record is gone, without a tombstone, has to connect for that.
 func (c *Candidate) judge(f *Facts) Decision {
 	d := Decide(*f)
+	if d.Verdict == Register {
+		d = Decision{Reason: muster.ReasonDeleted, Rule: d.Rule,
+			Detail: "its record is gone; the device may register when it connects again"}
+	}
 	switch {
 	case c.against == nil:
 	case d.Verdict == Admit:
