@@ -20,9 +20,11 @@ const (
 	badger     = "github.com/dgraph-io/badger/v4"
 	cobra      = "github.com/spf13/cobra"
 	cyclonedx  = "github.com/CycloneDX/cyclonedx-go"
+	gorilla    = "github.com/gorilla/websocket"
 	mochi      = "github.com/mochi-mqtt/server/v2"
 	paho       = "github.com/eclipse/paho.golang"
 	prometheus = "github.com/prometheus/client_golang"
+	systemd    = "github.com/coreos/go-systemd/v22/daemon"
 	xcrypto    = "golang.org/x/crypto/ocsp"
 	xsync      = "golang.org/x/sync"
 	xtime      = "golang.org/x/time"
@@ -52,9 +54,13 @@ func allowed() map[string]imports {
 		// Who is let in. broker and hooks never meet: the program joins them.
 		"ocsp":           {[]string{"."}, []string{xcrypto, xsync, xtime, zerolog}},
 		"ocsp/responder": {[]string{"."}, []string{xcrypto, xsync, xtime, zerolog}},
-		"admission":      {[]string{".", "provisioning"}, []string{zerolog}},
+		"admission":      {[]string{".", "provisioning"}, []string{xtime, zerolog}},
 		"hooks":          {[]string{".", "admission", "policy"}, []string{mochi, zerolog}},
-		"broker":         {[]string{".", "admission"}, []string{mochi, xtime, zerolog}},
+		"broker":         {[]string{".", "admission"}, []string{gorilla, mochi, xtime, zerolog}},
+
+		// What outlives a connection, and who is told of events.
+		"sessions": {[]string{"."}, []string{badger, mochi, zerolog}},
+		"webhook":  {[]string{"."}, []string{zerolog}},
 
 		// The control planes. A dialect knows api, which knows no dialect.
 		"api":        {[]string{".", "registry", "policy", "provisioning"}, []string{zerolog}},
@@ -76,9 +82,9 @@ func allowed() map[string]imports {
 			[]string{
 				".", "policy", "provisioning", "registry", "registry/badgerdb", "ocsp", "ocsp/responder",
 				"admission", "hooks", "broker", "api", "api/sigv4", "api/awsiot", "api/admin", "config",
-				"internal/metrics", "internal/mint",
+				"internal/metrics", "internal/mint", "sessions", "webhook",
 			},
-			[]string{awsSigner, cobra, mochi, paho, xsync, zerolog},
+			[]string{awsSigner, cobra, mochi, paho, systemd, xsync, xtime, zerolog},
 		},
 
 		// Tests of the program; the package itself is empty.
