@@ -40,4 +40,6 @@ const (
 	ReasonFirstConnection    Reason = "first_connection"     // provisioned; configured to close as AWS does
 	ReasonShutdown           Reason = "shutdown"             // the server is stopping
 	ReasonTakenOver          Reason = "taken_over"           // another connection took the client ID
+	ReasonBusy               Reason = "busy"                 // more devices want in than the server can serve
+	ReasonSessionQuota       Reason = "session_quota"        // the account keeps as many sessions as it may
 )

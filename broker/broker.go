@@ -36,9 +36,9 @@ type Observer interface {
 type Config struct {
 	Gate *admission.Gate
 	TLS  *tls.Config // server certificates; Gate.TLSConfig adds the rest
-	// NewHook makes the only auth hook of the mochi server of an account; ""
-	// is the account of connections that belong to none.
-	NewHook func(account string, s *mqtt.Server) (mqtt.Hook, error)
+	// NewHooks makes the hooks of the mochi server of an account, exactly one of
+	// which authenticates; "" is the account of connections that belong to none.
+	NewHooks func(account string, s *mqtt.Server) ([]mqtt.Hook, error)
 
 	HandshakeTimeout time.Duration // of TLS; default 10 s
 	ConnectTimeout   time.Duration // from there to CONNECT; default 10 s
@@ -66,8 +66,8 @@ type Broker struct {
 
 // New makes a broker. It starts nothing.
 func New(c Config) (*Broker, error) {
-	if c.Gate == nil || c.NewHook == nil || c.TLS == nil {
-		return nil, errors.New("broker: Gate, TLS and NewHook are needed")
+	if c.Gate == nil || c.NewHooks == nil || c.TLS == nil {
+		return nil, errors.New("broker: Gate, TLS and NewHooks are needed")
 	}
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = 10 * time.Second
@@ -88,7 +88,7 @@ func New(c Config) (*Broker, error) {
 		refusals: c.Log.Sample(&zerolog.BurstSampler{Burst: 50, Period: time.Second}),
 		limits:   newLimiter(c.Limits),
 		live:     newLive(),
-		servers:  newServers(c.NewHook, c.MaxPacketSize, c.Log),
+		servers:  newServers(c.NewHooks, c.MaxPacketSize, c.Log),
 
 		recheckers: make(chan struct{}, recheckers),
 	}, nil
@@ -97,11 +97,28 @@ func New(c Config) (*Broker, error) {
 // drainTimeout bounds the wait for connections to end when Serve stops.
 const drainTimeout = 5 * time.Second
 
-// Serve accepts connections from l until ctx ends; then it closes l and all
-// connections, and returns nil when none is left. Errors of Accept do not end
-// it: it waits and tries again, as net/http does, for a lack of descriptors
-// passes.
-func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
+// Serve accepts connections from the listeners until ctx ends; then it closes
+// them and all connections, and returns nil when none is left. A listener that
+// somebody else closes ends it, too.
+func (b *Broker) Serve(ctx context.Context, listeners ...net.Listener) error {
+	accepting, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error)
+	for _, l := range listeners {
+		go func() { ended <- b.acceptFrom(accepting, l) }()
+	}
+	var errs []error
+	for range listeners {
+		errs = append(errs, <-ended)
+		stop()
+	}
+	return errors.Join(append(errs, b.drain())...)
+}
+
+// acceptFrom accepts connections until ctx ends, and then closes l. Errors of
+// Accept do not end it: it waits and tries again, as net/http does, for a lack of
+// descriptors passes.
+func (b *Broker) acceptFrom(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	var backoff time.Duration
@@ -113,10 +130,10 @@ func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			return b.drain()
+			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
-			return errors.Join(fmt.Errorf("listening on %s: %w", l.Addr(), err), b.drain())
+			return fmt.Errorf("listening on %s: %w", l.Addr(), err)
 		}
 		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
 		b.log.Error().Err(err).Dur("retry", backoff).Msg("accept")

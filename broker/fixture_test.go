@@ -93,12 +93,13 @@ func (f *fixture) brokerConfig(o options) broker.Config {
 	policies := hooks.NewPolicies()
 	c := broker.Config{
 		Gate: f.gate, TLS: f.serverTLS(), Observer: f.seen,
-		NewHook: func(_ string, s *mqtt.Server) (mqtt.Hook, error) {
+		NewHooks: func(_ string, s *mqtt.Server) ([]mqtt.Hook, error) {
 			hc := hooks.Config{Server: s, Gate: f.gate, Principals: f.store, Policies: policies, Observer: f.seen}
 			if o.hook != nil {
 				o.hook(&hc)
 			}
-			return hooks.New(hc)
+			h, err := hooks.New(hc)
+			return []mqtt.Hook{h}, err
 		},
 	}
 	if o.broker != nil {

@@ -30,7 +30,7 @@ const (
 // servers holds one mochi server for each account, so that topics, client IDs,
 // sessions and retained messages of two accounts cannot meet.
 type servers struct {
-	newHook       func(account string, s *mqtt.Server) (mqtt.Hook, error)
+	newHooks      func(account string, s *mqtt.Server) ([]mqtt.Hook, error)
 	maxPacketSize uint32
 	log           zerolog.Logger
 
@@ -39,8 +39,8 @@ type servers struct {
 	closed bool
 }
 
-func newServers(newHook func(string, *mqtt.Server) (mqtt.Hook, error), maxPacketSize uint32, log zerolog.Logger) *servers {
-	return &servers{newHook: newHook, maxPacketSize: maxPacketSize, log: log, byName: map[string]*mqtt.Server{}}
+func newServers(newHooks func(string, *mqtt.Server) ([]mqtt.Hook, error), maxPacketSize uint32, log zerolog.Logger) *servers {
+	return &servers{newHooks: newHooks, maxPacketSize: maxPacketSize, log: log, byName: map[string]*mqtt.Server{}}
 }
 
 // of returns the server of an account, started if need be.
@@ -54,11 +54,13 @@ func (s *servers) of(account string) (*mqtt.Server, error) {
 		return srv, nil
 	}
 	srv := mqtt.New(s.options())
-	hook, err := s.newHook(account, srv)
-	if err != nil {
-		return nil, fmt.Errorf("account %q: %w", account, err)
+	hooks, err := s.newHooks(account, srv)
+	for _, h := range hooks {
+		if err == nil {
+			err = srv.AddHook(h, nil)
+		}
 	}
-	if err := srv.AddHook(hook, nil); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("account %q: %w", account, err)
 	}
 	if err := srv.Serve(); err != nil { // without listeners it starts housekeeping only

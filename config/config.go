@@ -31,19 +31,24 @@ type Config struct {
 	Admission Admission
 	OCSP      OCSP
 	Limits    Limits
+	Sessions  Sessions
+	Webhook   Webhook
 	Log       Log
 }
 
-// MQTT is the listener for devices.
+// MQTT says where and how devices are served.
 type MQTT struct {
-	Address          string
-	Certificate, Key string // paths, PEM
+	Address          []string // of MQTT over TLS
+	Websocket        []string // of MQTT over WebSocket over TLS
+	Certificate, Key string   // paths, PEM
 	HandshakeTimeout time.Duration
 	ConnectTimeout   time.Duration
 	MaxPacketSize    int           // bytes
 	KeepAliveMax     time.Duration // whole seconds
 	Refusals         Refusals
 	FirstConnection  FirstConnection
+	OneConnection    OneConnection
+	Drain            time.Duration
 }
 
 // Refusals says how a device learns that it is refused.
@@ -63,6 +68,15 @@ type FirstConnection string
 const (
 	FirstConnectionAdmit FirstConnection = "admit"
 	FirstConnectionClose FirstConnection = "close" // as AWS does: the device connects again
+)
+
+// OneConnection says whose connections displace each other.
+type OneConnection string
+
+// The scopes of one connection.
+const (
+	OneConnectionClient      OneConnection = "client"      // those of one client ID, as MQTT has it
+	OneConnectionCertificate OneConnection = "certificate" // also those of one certificate
 )
 
 // API is the HTTPS listener of the control planes.
@@ -102,9 +116,38 @@ type OCSP struct {
 
 // Limits bounds what strangers can take.
 type Limits struct {
-	Connections        int
-	Handshakes         int
-	ConnectsPerAddress int // a second; the burst is twice that
+	Connections          int
+	Handshakes           int
+	Connects             int // a second, of all addresses; the burst is twice that
+	ConnectsPerAddress   int // a second; the burst is twice that
+	ConnectsPerAuthority int // a second; the burst is twice that
+	Registrations        int // first connects that are provisioned at once
+	Sessions             int // that an account keeps for clients that are away
+	Retained             int // messages that an account retains
+	Waiting              int // bytes of messages that wait in an account's sessions
+}
+
+// Sessions says where sessions and retained messages lie.
+type Sessions struct {
+	Store SessionStore
+	Path  string // a folder; Load fills in one beside the registry
+}
+
+// SessionStore says what sessions and retained messages outlive.
+type SessionStore string
+
+// The stores of sessions.
+const (
+	SessionStoreDisk   SessionStore = "disk"   // a restart and a crash of the server
+	SessionStoreMemory SessionStore = "memory" // nothing
+)
+
+// Webhook says who is told of events, and how.
+type Webhook struct {
+	URL     []string
+	Secret  string // path of the key that signs requests; "" for none
+	Roots   string // path, PEM: whom an HTTPS receiver's certificate must come from; "" for the system's
+	Timeout time.Duration
 }
 
 // Log says what is logged, and how.
@@ -138,7 +181,7 @@ func Default() *Config {
 	return &Config{
 		Region: "us-east-1",
 		MQTT: MQTT{
-			Address:          "127.0.0.1:8883",
+			Address:          []string{"127.0.0.1:8883"},
 			Certificate:      "server.pem",
 			Key:              "server-key.pem",
 			HandshakeTimeout: 10 * time.Second,
@@ -147,6 +190,8 @@ func Default() *Config {
 			KeepAliveMax:     20 * time.Minute,
 			Refusals:         RefusalsConnack,
 			FirstConnection:  FirstConnectionAdmit,
+			OneConnection:    OneConnectionClient,
+			Drain:            10 * time.Second,
 		},
 		API:  API{Address: "127.0.0.1:8443"},
 		HTTP: HTTP{Address: "127.0.0.1:8080"},
@@ -161,7 +206,12 @@ func Default() *Config {
 		OCSP: OCSP{
 			Timeout: 5 * time.Second, Skew: 5 * time.Minute, Concurrent: 64, Waiting: 4096, Recheck: time.Minute,
 		},
-		Limits: Limits{Connections: 100_000, Handshakes: 4096, ConnectsPerAddress: 500},
-		Log:    Log{Level: LevelInfo, Format: FormatJSON},
+		Limits: Limits{
+			Connections: 100_000, Handshakes: 4096, Connects: 10_000, ConnectsPerAddress: 500, ConnectsPerAuthority: 5_000,
+			Registrations: 1024, Sessions: 100_000, Retained: 100_000, Waiting: 1 << 30,
+		},
+		Sessions: Sessions{Store: SessionStoreDisk},
+		Webhook:  Webhook{Timeout: 5 * time.Second},
+		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 	}
 }

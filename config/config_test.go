@@ -56,7 +56,8 @@ func everything() *config.Config {
 	return &config.Config{
 		Region: "eu-central-1",
 		MQTT: config.MQTT{
-			Address:          "0.0.0.0:9883",
+			Address:          []string{"0.0.0.0:9883", "[::]:9883"},
+			Websocket:        []string{":9443"},
 			Certificate:      "tls/chain.pem",
 			Key:              "/etc/muster/key.pem",
 			HandshakeTimeout: 1500 * time.Millisecond,
@@ -65,6 +66,8 @@ func everything() *config.Config {
 			KeepAliveMax:     90 * time.Second,
 			Refusals:         config.RefusalsHangup,
 			FirstConnection:  config.FirstConnectionClose,
+			OneConnection:    config.OneConnectionCertificate,
+			Drain:            30 * time.Second,
 		},
 		API:  config.API{Address: "[::1]:0", Certificate: "api.pem", Key: "api-key.pem"},
 		HTTP: config.HTTP{Address: ":9090"},
@@ -84,8 +87,16 @@ func everything() *config.Config {
 			Waiting:      9,
 			Recheck:      5 * time.Minute,
 		},
-		Limits: config.Limits{Connections: 2000, Handshakes: 50, ConnectsPerAddress: 20},
-		Log:    config.Log{Level: config.LevelDebug, Format: config.FormatConsole},
+		Limits: config.Limits{
+			Connections: 2000, Handshakes: 50, Connects: 500, ConnectsPerAddress: 20, ConnectsPerAuthority: 30,
+			Registrations: 40, Sessions: 60, Retained: 70, Waiting: 8 << 20,
+		},
+		Sessions: config.Sessions{Store: config.SessionStoreMemory, Path: "/var/lib/muster/sessions"},
+		Webhook: config.Webhook{
+			URL: []string{"https://events.example.com/muster", "http://127.0.0.1:9000/"}, Secret: "secrets/webhook.key",
+			Roots: "tls/roots.pem", Timeout: 750 * time.Millisecond,
+		},
+		Log: config.Log{Level: config.LevelDebug, Format: config.FormatConsole},
 	}
 }
 
@@ -243,6 +254,7 @@ func TestLoadMakesPathsAbsolute(t *testing.T) {
 	want.MQTT.Certificate, want.MQTT.Key = filepath.Join(dir, "tls/server.pem"), filepath.Join(dir, "server-key.pem")
 	want.API.Certificate, want.API.Key = want.MQTT.Certificate, want.MQTT.Key
 	want.Registry.Path, want.Registry.MasterKey = filepath.Join(dir, "registry"), "/keys/master"
+	want.Sessions.Path = filepath.Join(dir, "sessions")
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}

@@ -57,8 +57,13 @@ func (r *reader) variable(k key, name, value string) {
 	if value == "none" {
 		return
 	}
-	for i, item := range strings.Split(value, ",") {
-		r.store(k, k.node(strings.TrimSpace(item)), place, fmt.Sprintf("%s[%d]", k.path, i))
+	items := strings.Split(value, ",")
+	for i, item := range items {
+		shown := fmt.Sprintf("%s[%d]", k.path, i)
+		if k.alone && len(items) == 1 {
+			shown = k.path
+		}
+		r.store(k, k.node(strings.TrimSpace(item)), place, shown)
 	}
 }
 

@@ -18,7 +18,7 @@ func (c *Config) keys() []key {
 		{path: "region", binding: region(&c.Region),
 			meaning: "The region in ARNs and in the signatures of requests."},
 	}
-	for _, section := range [][]key{c.mqttKeys(), c.apiKeys(), c.registryKeys(), c.ruleKeys(), c.limitKeys()} {
+	for _, section := range [][]key{c.mqttKeys(), c.apiKeys(), c.registryKeys(), c.ruleKeys(), c.limitKeys(), c.sessionKeys(), c.outwardKeys()} {
 		keys = append(keys, section...)
 	}
 	return keys
@@ -27,8 +27,10 @@ func (c *Config) keys() []key {
 func (c *Config) mqttKeys() []key {
 	m := &c.MQTT
 	return []key{
-		{path: "mqtt.address", binding: address(&m.Address),
-			meaning: "Where devices connect by MQTT over mutual TLS, host:port. Port 0 takes a free one."},
+		{path: "mqtt.address", binding: addresses(&m.Address),
+			meaning: "Where devices connect by MQTT over mutual TLS: a list of host:port. Port 0 takes a free one."},
+		{path: "mqtt.websocket", binding: addresses(&m.Websocket), absent: "none",
+			meaning: "Where devices connect by MQTT over WebSocket (path /mqtt) over mutual TLS: a list of host:port."},
 		{path: "mqtt.certificate", binding: file(&m.Certificate),
 			meaning: "The server's certificate chain, PEM, its own certificate first."},
 		{path: "mqtt.key", binding: file(&m.Key),
@@ -50,6 +52,11 @@ func (c *Config) mqttKeys() []key {
 		{path: "mqtt.first_connection", binding: choice(&m.FirstConnection, FirstConnectionAdmit, FirstConnectionClose),
 			meaning: "What becomes of the connection on which a device was provisioned: admit lets it in, " +
 				"close disconnects it as AWS does, and it is let in when it connects again."},
+		{path: "mqtt.one_connection", binding: choice(&m.OneConnection, OneConnectionClient, OneConnectionCertificate),
+			meaning: "Which older connection a new one displaces: client only that of the same client ID, as MQTT has it; " +
+				"certificate also that of the same certificate under another client ID."},
+		{path: "mqtt.drain", binding: duration(&m.Drain, time.Millisecond, time.Hour),
+			meaning: "Over how long the disconnecting of devices is spread when the server stops, so that they do not all come back at once."},
 	}
 }
 
@@ -111,8 +118,43 @@ func (c *Config) limitKeys() []key {
 			meaning: "How many connections may be open."},
 		{path: "limits.handshakes", binding: count(&c.Limits.Handshakes, 1_000_000),
 			meaning: "How many of them may be in the TLS handshake at once."},
+		{path: "limits.connects", binding: count(&c.Limits.Connects, 10_000_000),
+			meaning: "How many connections a second may be opened in all; a burst may have twice as many."},
 		{path: "limits.connects_per_address", binding: count(&c.Limits.ConnectsPerAddress, 1_000_000),
-			meaning: "How many connections a second one address may open; a burst may have twice as many."},
+			meaning: "How many connections a second one address, or one IPv6 network of 64 bits, may open; a burst may have twice as many."},
+		{path: "limits.connects_per_authority", binding: count(&c.Limits.ConnectsPerAuthority, 10_000_000),
+			meaning: "How many devices of one authority may connect in a second; a burst may have twice as many."},
+		{path: "limits.registrations", binding: count(&c.Limits.Registrations, 1_000_000),
+			meaning: "How many devices may be registered and provisioned at once; more are told that the server is busy."},
+		{path: "limits.sessions", binding: count(&c.Limits.Sessions, 100_000_000),
+			meaning: "How many sessions an account may keep for clients that are away."},
+		{path: "limits.retained", binding: count(&c.Limits.Retained, 100_000_000),
+			meaning: "How many messages an account may retain."},
+		{path: "limits.waiting", binding: size(&c.Limits.Waiting, 1<<20, 2047<<20),
+			meaning: "How many bytes of messages may wait in the sessions of an account."},
+	}
+}
+
+func (c *Config) sessionKeys() []key {
+	return []key{
+		{path: "sessions.store", binding: choice(&c.Sessions.Store, SessionStoreDisk, SessionStoreMemory),
+			meaning: "Where sessions and retained messages are kept: disk, where they outlive the server, or memory."},
+		{path: "sessions.path", binding: file(&c.Sessions.Path), absent: "sessions, beside the registry",
+			meaning: "The folder of the sessions on disk. It is made when it is missing."},
+	}
+}
+
+func (c *Config) outwardKeys() []key {
+	w := &c.Webhook
+	return []key{
+		{path: "webhook.url", binding: urls(&w.URL), absent: "none",
+			meaning: "Who is told of registrations, refusals and revocations by HTTP POST: a list of URLs."},
+		{path: "webhook.secret", binding: file(&w.Secret), absent: "none",
+			meaning: "The file of the key that signs those requests, so that the receiver knows who sent them."},
+		{path: "webhook.roots", binding: file(&w.Roots), absent: "those of the system",
+			meaning: "The roots, PEM, that the certificate of an HTTPS receiver must come from."},
+		{path: "webhook.timeout", binding: duration(&w.Timeout, time.Millisecond, time.Minute),
+			meaning: "How long a receiver may take to answer."},
 		{path: "log.level", binding: choice(&c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError),
 			meaning: "The least severe level that is logged: debug, info, warn or error."},
 		{path: "log.format", binding: choice(&c.Log.Format, FormatJSON, FormatConsole),

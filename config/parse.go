@@ -24,6 +24,7 @@ const maxProblems = 20
 func Parse(data []byte, name string) (*Config, error) {
 	r := newReader(name)
 	r.read(data)
+	r.listeners()
 	r.pair()
 	if err := r.err(); err != nil {
 		return nil, err
@@ -174,10 +175,16 @@ func (r *reader) value(k key, n *yaml.Node) {
 		r.store(k, n, place, k.path)
 		return
 	}
+	if n.Kind == yaml.ScalarNode && k.alone {
+		k.clear()
+		r.store(k, n, place, k.path)
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		r.report(n.Line, "%s: want a list, not %s", k.path, describe(n))
 		return
 	}
+	k.clear()
 	for i, item := range n.Content {
 		r.store(k, item, Origin{File: r.file, Line: item.Line}, fmt.Sprintf("%s[%d]", k.path, i))
 	}
@@ -197,6 +204,16 @@ func (r *reader) store(k key, n *yaml.Node, place Origin, shown string) {
 	if err != nil {
 		r.reportAt(place, "%s: %v", shown, err)
 	}
+}
+
+// listeners refuses a server that no device could reach. An address that is wrong
+// was told of already.
+func (r *reader) listeners() {
+	if m := r.config.MQTT; len(m.Address) > 0 || len(m.Websocket) > 0 || len(r.problems) > 0 {
+		return
+	}
+	place := cmp.Or(r.origins["mqtt.address"], r.origins["mqtt.websocket"])
+	r.reportAt(place, "mqtt: address and websocket are both empty; give one, for devices to connect to")
 }
 
 // pair refuses half a certificate: with the key of another it could not be

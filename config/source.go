@@ -84,6 +84,7 @@ func Read(s Source) (*Config, Settings, error) {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	r.environment(s.Environ)
+	r.listeners()
 	r.pair()
 	if problems := r.err(); problems != nil {
 		return nil, nil, problems
@@ -110,6 +111,7 @@ func Written(file string) (Settings, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	r.read(data)
+	r.listeners()
 	r.pair()
 	if err := r.err(); err != nil {
 		return nil, err
@@ -168,7 +170,8 @@ func (r *reader) complete(absence error) error {
 
 // locate makes the paths absolute: those of the file and the defaults start
 // from its folder, those of the environment from the working directory. The API
-// shows the certificate of the MQTT listener unless it has its own.
+// shows the certificate of the MQTT listener unless it has its own, and sessions lie
+// beside the registry unless they have a place of their own.
 func (r *reader) locate(absent bool) error {
 	working, err := os.Getwd()
 	if err != nil {
@@ -197,6 +200,9 @@ func (r *reader) locate(absent bool) error {
 	}
 	if c.API.Certificate == "" {
 		c.API.Certificate, c.API.Key = c.MQTT.Certificate, c.MQTT.Key
+	}
+	if c.Sessions.Path == "" {
+		c.Sessions.Path = filepath.Join(filepath.Dir(c.Registry.Path), "sessions")
 	}
 	return nil
 }

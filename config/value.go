@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ type binding struct {
 	form   schema                 // what set accepts, as far as a schema can say it
 	number bool                   // set takes a number of YAML
 	clear  func()                 // empties the list to which set appends an item; nil if it is no list
+	alone  bool                   // an item of the list may stand without the list
 	file   *string                // the field, if it is a path
 }
 
@@ -54,19 +56,82 @@ func file(p *string) binding {
 }
 
 func address(p *string) binding {
-	return word(p, schema{Type: typeString, Pattern: `^(.*:[0-9]+)?$`}, func(s string) error {
-		host, port, err := net.SplitHostPort(s)
-		if err != nil {
-			return errors.New(`want host:port, such as 127.0.0.1:8883 or "[::1]:8883"`)
-		}
-		if _, err := netip.ParseAddr(host); err != nil && host != "" && (len(host) > 253 || !hostForm.MatchString(host)) {
-			return fmt.Errorf("%s is no host name and no address", quote(host))
-		}
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return fmt.Errorf("%s is no port; want a number from 0 to 65535", quote(port))
+	return word(p, schema{Type: typeString, Pattern: `^(.*:[0-9]+)?$`}, checkAddress)
+}
+
+func checkAddress(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return errors.New(`want host:port, such as 127.0.0.1:8883 or "[::1]:8883"`)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && (len(host) > 253 || !hostForm.MatchString(host)) {
+		return fmt.Errorf("%s is no host name and no address", quote(host))
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s is no port; want a number from 0 to 65535", quote(port))
+	}
+	return nil
+}
+
+// addresses binds a list of host:port, at most 16. One alone may be written
+// without a list.
+func addresses(p *[]string) binding {
+	return list(p, 16, "host:port, such as 127.0.0.1:8883", `^.*:[0-9]+$`, checkAddress)
+}
+
+// urls binds a list of web addresses, at most 8.
+func urls(p *[]string) binding {
+	return list(p, 8, "a URL, such as https://events.example.com/muster", `^https?://`, func(s string) error {
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+			return errors.New("want a URL, such as https://events.example.com/muster")
+		case u.User != nil:
+			return errors.New("a URL has no user and password here; webhook.secret signs the requests")
+		case u.Fragment != "":
+			return errors.New("a URL has no fragment here")
 		}
 		return nil
 	})
+}
+
+// list binds strings that check accepts.
+func list(p *[]string, most int, want, pattern string, check func(string) error) binding {
+	return binding{
+		form: schema{
+			Type: typeList, Pattern: `^$|` + pattern, MaxItems: most,
+			Items: &schema{Type: types{"string"}, Pattern: pattern},
+		},
+		alone: true,
+		clear: func() { *p = nil },
+		set: func(n *yaml.Node) error {
+			s, err := scalar(n, want, "!!str")
+			if err != nil {
+				return err
+			}
+			if err := check(s); err != nil {
+				return fmt.Errorf("%s: %w", quote(s), err)
+			}
+			if slices.Contains(*p, s) && !strings.HasSuffix(s, ":0") {
+				return fmt.Errorf("%s: it is in the list already", quote(s))
+			}
+			if len(*p) == most {
+				return fmt.Errorf("more than %d of them", most)
+			}
+			*p = append(*p, s)
+			return nil
+		},
+		text: func() string {
+			if len(*p) == 1 {
+				return stringText((*p)[0])
+			}
+			texts := make([]string, len(*p))
+			for i, s := range *p {
+				texts[i] = strconv.Quote(s)
+			}
+			return "[" + strings.Join(texts, ", ") + "]"
+		},
+	}
 }
 
 func choice[T ~string](p *T, options ...T) binding {

@@ -18,6 +18,7 @@ var (
 	unavailable   = connack{packets.ErrServerUnavailable, packets.Err3ServerUnavailable}
 	busy          = connack{packets.ErrServerBusy, packets.Err3ServerUnavailable}
 	rateExceeded  = connack{packets.ErrConnectionRateExceeded, packets.Err3ServerUnavailable}
+	quotaExceeded = connack{packets.ErrQuotaExceeded, packets.Err3ServerUnavailable}
 	violation     = connack{packets.ErrProtocolViolation, packets.Err3NotAuthorized}
 )
 
@@ -29,8 +30,10 @@ func connackOf(r muster.Reason) connack {
 		return banned
 	case muster.ReasonRevocationUnknown, muster.ReasonInternalError:
 		return unavailable
-	case muster.ReasonPendingQuota, muster.ReasonShutdown:
+	case muster.ReasonPendingQuota, muster.ReasonShutdown, muster.ReasonBusy:
 		return busy
+	case muster.ReasonSessionQuota:
+		return quotaExceeded
 	case muster.ReasonTooManyConnections:
 		return rateExceeded
 	case muster.ReasonConnectInvalid:

@@ -48,6 +48,8 @@ func TestCodes(t *testing.T) {
 		{muster.ReasonTooManyConnections, 0x9F, 3, 0x9F},
 		{muster.ReasonPolicyDenied, 0x87, 5, 0x87},
 		{muster.ReasonShutdown, 0x89, 3, 0x8B},
+		{muster.ReasonBusy, 0x89, 3, 0x89},
+		{muster.ReasonSessionQuota, 0x97, 3, 0x97},
 	} {
 		v5, v3, kicked := code(tc.reason, "seen", client(5)), code(tc.reason, "seen", client(4)), disconnectOf(tc.reason)
 		if v5.Code != tc.v5 || v3.Code != tc.v3 || kicked.Code != tc.kicked {

@@ -56,9 +56,15 @@ func (f *findings) warn(key, text string) {
 
 // listeners looks for two on one port.
 func (f *findings) listeners(c *config.Config) {
-	all := []struct{ key, address string }{
-		{"mqtt.address", c.MQTT.Address}, {"api.address", c.API.Address}, {"http.address", c.HTTP.Address},
+	type listener struct{ key, address string }
+	var all []listener
+	for _, a := range c.MQTT.Address {
+		all = append(all, listener{"mqtt.address", a})
 	}
+	for _, a := range c.MQTT.Websocket {
+		all = append(all, listener{"mqtt.websocket", a})
+	}
+	all = append(all, listener{"api.address", c.API.Address}, listener{"http.address", c.HTTP.Address})
 	for i, a := range all {
 		for _, b := range all[:i] {
 			if clash(a.address, b.address) {

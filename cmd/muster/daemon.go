@@ -88,16 +88,17 @@ func (d *daemon) loadCertificate(l metrics.Listener, section, certificate, key s
 func (d *daemon) newBroker(serverTLS *tls.Config) (*broker.Broker, error) {
 	c := d.config
 	policies := hooks.NewPolicies()
-	newHook := func(_ string, s *mqtt.Server) (mqtt.Hook, error) {
-		return hooks.New(hooks.Config{
+	newHooks := func(_ string, s *mqtt.Server) ([]mqtt.Hook, error) {
+		h, err := hooks.New(hooks.Config{
 			Server: s, Gate: d.gate, Principals: d.store, Policies: policies, Region: c.Region,
 			Refusals:     hooks.Refusals(c.MQTT.Refusals),
 			CloseFirst:   c.MQTT.FirstConnection == config.FirstConnectionClose,
 			KeepAliveMax: c.MQTT.KeepAliveMax, Observer: hookObserver{d.metrics}, Log: d.log,
 		})
+		return []mqtt.Hook{h}, err
 	}
 	return broker.New(broker.Config{
-		Gate: d.gate, TLS: serverTLS, NewHook: newHook,
+		Gate: d.gate, TLS: serverTLS, NewHooks: newHooks,
 		HandshakeTimeout: c.MQTT.HandshakeTimeout, ConnectTimeout: c.MQTT.ConnectTimeout,
 		MaxPacketSize: uint32(c.MQTT.MaxPacketSize),
 		Limits: broker.Limits{
@@ -119,12 +120,12 @@ func (d *daemon) run(ctx context.Context, l *listeners) error {
 	base.Go(func() error { d.memory.Run(foundation); return nil })
 
 	front, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(foundation, func() { _ = l.mqtt.Close() }) // a failed foundation ends the front
+	stop := context.AfterFunc(foundation, func() { l.close() }) // a failed foundation ends the front
 	defer stop()
 	seq, err := d.store.Seq(ctx)
 	if err == nil {
 		front.Go(func() error { return d.follow(ctx, seq) })
-		front.Go(func() error { return d.broker.Serve(ctx, l.mqtt) })
+		front.Go(func() error { return d.broker.Serve(ctx, l.mqtt...) })
 		front.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
 		front.Go(func() error { return d.serveHTTP(ctx, d.api, l.api) })
 		front.Go(func() error { return d.serveHTTP(ctx, d.probes(), l.http) })

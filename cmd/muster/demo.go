@@ -78,7 +78,7 @@ func startDemo(ctx context.Context, t *table, dir string, devices int) (s *story
 	if err != nil {
 		return nil, nil, err
 	}
-	c.MQTT.Address, c.API.Address, c.HTTP.Address = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	c.MQTT.Address, c.API.Address, c.HTTP.Address = []string{"127.0.0.1:0"}, "127.0.0.1:0", "127.0.0.1:0"
 	logFile, err := os.Create(filepath.Join(dir, "muster.log"))
 	if err != nil {
 		return nil, nil, err

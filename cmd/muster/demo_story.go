@@ -220,7 +220,7 @@ func (s *story) startApplication(ctx context.Context) error {
 	if err := s.operator.call(ctx, "PUT", "/target-policies/application", nil, object{"target": made.CertificateArn}, nil); err != nil {
 		return err
 	}
-	took, err := s.application.connect(ctx, s.at.MQTT, s.roots)
+	took, err := s.application.connect(ctx, s.at.MQTT[0], s.roots)
 	if err == nil {
 		err = s.application.subscribe(ctx, "telemetry/+", "$aws/events/certificates/registered/"+muster.Fingerprint(s.workshop.Cert.Raw))
 	}
@@ -243,7 +243,7 @@ func (s *story) provision(ctx context.Context) error {
 		}
 		s.fleet = append(s.fleet, d)
 		go func() {
-			took, err := d.connect(ctx, s.at.MQTT, s.roots)
+			took, err := d.connect(ctx, s.at.MQTT[0], s.roots)
 			if err == nil {
 				err = d.publish(ctx, "telemetry/"+d.name, `{"temperature":21.5}`)
 			}
@@ -279,7 +279,7 @@ func (s *story) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	took, err := d.connect(ctx, s.at.MQTT, s.roots)
+	took, err := d.connect(ctx, s.at.MQTT[0], s.roots)
 	var no refusal
 	if !errors.As(err, &no) {
 		return fmt.Errorf("the device was not refused: %v", err)
@@ -309,7 +309,7 @@ func (s *story) register(ctx context.Context) error {
 		return err
 	}
 	s.table.step("operator", "attached a policy and activated the certificate", time.Since(start), nil)
-	took, err = d.connect(ctx, s.at.MQTT, s.roots)
+	took, err = d.connect(ctx, s.at.MQTT[0], s.roots)
 	s.table.step(d.name, "connected again and was let in", took, err)
 	s.fleet = append(s.fleet, d)
 	return nil
@@ -324,7 +324,7 @@ func (s *story) refuse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	took, err := stranger.connect(ctx, s.at.MQTT, s.roots)
+	took, err := stranger.connect(ctx, s.at.MQTT[0], s.roots)
 	var no refusal
 	what := "refused in the TLS handshake: no registered authority signed its certificate"
 	if err == nil || errors.As(err, &no) {
@@ -341,7 +341,7 @@ func (s *story) refuse(ctx context.Context) error {
 	s.mu.Lock()
 	s.revoked[stolen.leaf.Cert.SerialNumber.String()] = true
 	s.mu.Unlock()
-	took, err = stolen.connect(ctx, s.at.MQTT, s.roots)
+	took, err = stolen.connect(ctx, s.at.MQTT[0], s.roots)
 	if !errors.As(err, &no) {
 		return fmt.Errorf("the revoked device was not refused: %v", err)
 	}
@@ -382,7 +382,7 @@ func (s *story) revokeLive(ctx context.Context) error {
 	case <-time.After(5 * time.Second):
 		s.table.step(d.name, "its live connection was closed", time.Since(start), errors.New("still open after 5 s"))
 	}
-	took, err := d.connect(ctx, s.at.MQTT, s.roots)
+	took, err := d.connect(ctx, s.at.MQTT[0], s.roots)
 	var no refusal
 	if !errors.As(err, &no) {
 		return fmt.Errorf("the revoked device was not refused: %v", err)

@@ -43,7 +43,7 @@ that a device trusts the broker by). Exits 1, printing none, while no server run
 			for _, v := range [][2]string{
 				{"AWS_ENDPOINT_URL", "https://" + reachable(a.API)}, {"AWS_ACCESS_KEY_ID", id},
 				{"AWS_SECRET_ACCESS_KEY", secret}, {"AWS_DEFAULT_REGION", c.Region},
-				{"AWS_CA_BUNDLE", filepath.Join(c.Dir, rootFile)}, {"MUSTER_MQTT", reachable(a.MQTT)},
+				{"AWS_CA_BUNDLE", filepath.Join(c.Dir, rootFile)}, {"MUSTER_MQTT", reachable(a.MQTT[0])},
 				{"MUSTER_HTTP", reachable(a.HTTP)}, {"MUSTER_CA", filepath.Join(c.Dir, rootFile)},
 			} {
 				fmt.Fprintf(cmd.OutOrStdout(), "export %s=%s\n", v[0], shellQuote(v[1]))

@@ -7,14 +7,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/muster-mqtt/muster/config"
 )
 
 // listeners are the open sockets of a server.
 type listeners struct {
-	mqtt, api, http, admin net.Listener
-	addresses              addresses
+	mqtt             []net.Listener
+	api, http, admin net.Listener
+	addresses        addresses
 }
 
 // listen opens all of them, or none. TLS of the MQTT listener is the broker's.
@@ -25,13 +27,19 @@ func listen(c *config.Config, apiTLS *tls.Config) (l *listeners, err error) {
 			l.close()
 		}
 	}()
+	for _, address := range c.MQTT.Address {
+		socket, err := net.Listen("tcp", address)
+		if err != nil {
+			return l, fmt.Errorf("mqtt.address: %w; choose another with --mqtt", err)
+		}
+		l.mqtt, l.addresses.MQTT = append(l.mqtt, socket), append(l.addresses.MQTT, socket.Addr().String())
+	}
 	for _, s := range []struct {
 		name    string
 		address string
 		socket  *net.Listener
 		bound   *string
 	}{
-		{"mqtt", c.MQTT.Address, &l.mqtt, &l.addresses.MQTT},
 		{"api", c.API.Address, &l.api, &l.addresses.API},
 		{"http", c.HTTP.Address, &l.http, &l.addresses.HTTP},
 	} {
@@ -114,7 +122,7 @@ func (s *socket) Close() error {
 }
 
 func (l *listeners) close() {
-	for _, s := range []net.Listener{l.mqtt, l.api, l.http, l.admin} {
+	for _, s := range append(slices.Clone(l.mqtt), l.api, l.http, l.admin) {
 		if s != nil {
 			_ = s.Close() // most are closed by whoever served them
 		}

@@ -16,7 +16,8 @@ import (
 )
 
 func serveCommand(configPath *string) *cobra.Command {
-	var mqtt, api, http string
+	var mqtt []string
+	var api, http string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -33,21 +34,27 @@ are logged, and written to addresses.json beside the configuration.`,
 			}
 			for _, o := range []struct {
 				flag  string
-				given string
-				value *string
-			}{{"mqtt", mqtt, &c.MQTT.Address}, {"api", api, &c.API.Address}, {"http", http, &c.HTTP.Address}} {
+				given []string
+				use   func()
+			}{
+				{"mqtt", mqtt, func() { c.MQTT.Address = mqtt }},
+				{"api", []string{api}, func() { c.API.Address = api }},
+				{"http", []string{http}, func() { c.HTTP.Address = http }},
+			} {
 				if !cmd.Flags().Changed(o.flag) {
 					continue
 				}
-				if _, _, err := net.SplitHostPort(o.given); err != nil {
-					return &usageError{fmt.Errorf("--%s: %w; it is host:port", o.flag, err)}
+				for _, given := range o.given {
+					if _, _, err := net.SplitHostPort(given); err != nil {
+						return &usageError{fmt.Errorf("--%s: %w; it is host:port", o.flag, err)}
+					}
 				}
-				*o.value = o.given
+				o.use()
 			}
 			return serve(cmd.Context(), c, newLog(c, cmd.ErrOrStderr()), nil)
 		},
 	}
-	cmd.Flags().StringVar(&mqtt, "mqtt", "", "`address` of the MQTT listener, instead of mqtt.address")
+	cmd.Flags().StringSliceVar(&mqtt, "mqtt", nil, "`address` of the MQTT listener, instead of mqtt.address; may be given several times")
 	cmd.Flags().StringVar(&api, "api", "", "`address` of the HTTPS API, instead of api.address")
 	cmd.Flags().StringVar(&http, "http", "", "`address` of metrics and probes, instead of http.address")
 	return cmd
@@ -55,10 +62,10 @@ are logged, and written to addresses.json beside the configuration.`,
 
 // addresses are those that a running server listens on.
 type addresses struct {
-	MQTT   string `json:"mqtt"`
-	API    string `json:"api"`
-	HTTP   string `json:"http"`
-	Socket string `json:"socket"`
+	MQTT   []string `json:"mqtt"`
+	API    string   `json:"api"`
+	HTTP   string   `json:"http"`
+	Socket string   `json:"socket"`
 }
 
 // write puts the file in its place by rename, so that nobody reads half of it.
@@ -104,7 +111,7 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, ready func
 		return err
 	}
 	defer func() { _ = os.Remove(filepath.Join(c.Dir, addressesFile)) }()
-	log.Info().Str("event", "listening").Str("mqtt", l.addresses.MQTT).Str("api", l.addresses.API).
+	log.Info().Str("event", "listening").Strs("mqtt", l.addresses.MQTT).Str("api", l.addresses.API).
 		Str("http", l.addresses.HTTP).Str("socket", l.addresses.Socket).Str("version", version()).Msg("muster serves")
 	if ready != nil {
 		ready(l.addresses)

@@ -132,5 +132,7 @@ func reasons() []muster.Reason {
 		muster.ReasonFirstConnection,
 		muster.ReasonShutdown,
 		muster.ReasonTakenOver,
+		muster.ReasonBusy,
+		muster.ReasonSessionQuota,
 	}
 }
