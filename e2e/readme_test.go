@@ -158,7 +158,7 @@ func connackCodes(t *testing.T) map[string][2]byte {
 		"ErrNotAuthorized": packets.ErrNotAuthorized, "ErrBanned": packets.ErrBanned,
 		"ErrServerUnavailable": packets.ErrServerUnavailable, "ErrServerBusy": packets.ErrServerBusy,
 		"ErrConnectionRateExceeded": packets.ErrConnectionRateExceeded, "ErrProtocolViolation": packets.ErrProtocolViolation,
-		"ErrQuotaExceeded": packets.ErrQuotaExceeded,
+		"ErrQuotaExceeded":  packets.ErrQuotaExceeded,
 		"Err3NotAuthorized": packets.Err3NotAuthorized, "Err3ServerUnavailable": packets.Err3ServerUnavailable,
 	}
 	pairs, codes := map[string][2]byte{}, map[string][2]byte{}
