@@ -27,6 +27,7 @@ type Config struct {
 	MQTT      MQTT
 	API       API
 	HTTP      HTTP
+	Admin     Admin
 	Registry  Registry
 	Admission Admission
 	OCSP      OCSP
@@ -88,6 +89,11 @@ type API struct {
 // HTTP is the plain listener for metrics and probes.
 type HTTP struct {
 	Address string
+}
+
+// Admin says where the command line finds the server.
+type Admin struct {
+	Path string // the folder of the admin socket and of addresses.json; Load fills in Dir
 }
 
 // Registry says where the registry lies and what bounds it.

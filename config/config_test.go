@@ -69,8 +69,9 @@ func everything() *config.Config {
 			OneConnection:    config.OneConnectionCertificate,
 			Drain:            30 * time.Second,
 		},
-		API:  config.API{Address: "[::1]:0", Certificate: "api.pem", Key: "api-key.pem"},
-		HTTP: config.HTTP{Address: ":9090"},
+		API:   config.API{Address: "[::1]:0", Certificate: "api.pem", Key: "api-key.pem"},
+		HTTP:  config.HTTP{Address: ":9090"},
+		Admin: config.Admin{Path: "/run/muster"},
 		Registry: config.Registry{
 			Path:       "data",
 			MasterKey:  "secrets/master.key",
@@ -254,7 +255,7 @@ func TestLoadMakesPathsAbsolute(t *testing.T) {
 	want.MQTT.Certificate, want.MQTT.Key = filepath.Join(dir, "tls/server.pem"), filepath.Join(dir, "server-key.pem")
 	want.API.Certificate, want.API.Key = want.MQTT.Certificate, want.MQTT.Key
 	want.Registry.Path, want.Registry.MasterKey = filepath.Join(dir, "registry"), "/keys/master"
-	want.Sessions.Path = filepath.Join(dir, "sessions")
+	want.Sessions.Path, want.Admin.Path = filepath.Join(dir, "sessions"), dir
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}

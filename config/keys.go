@@ -71,6 +71,9 @@ func (c *Config) apiKeys() []key {
 		{path: "http.address", binding: address(&c.HTTP.Address),
 			meaning: "Where /metrics, /livez and /readyz answer by plain HTTP, host:port. " +
 				"They ask nobody for a password: keep them away from strangers."},
+		{path: "admin.path", binding: file(&c.Admin.Path), absent: "the folder of this file",
+			meaning: "The folder of the admin socket, muster.sock, and of addresses.json, by which the command line " +
+				"finds the server. It must be writable, and its path short."},
 	}
 }
 

@@ -201,6 +201,9 @@ func (r *reader) locate(absent bool) error {
 	if c.API.Certificate == "" {
 		c.API.Certificate, c.API.Key = c.MQTT.Certificate, c.MQTT.Key
 	}
+	if c.Admin.Path == "" {
+		c.Admin.Path = c.Dir
+	}
 	if c.Sessions.Path == "" {
 		c.Sessions.Path = filepath.Join(filepath.Dir(c.Registry.Path), "sessions")
 	}

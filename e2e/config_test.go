@@ -216,7 +216,7 @@ func TestConfigPrint(t *testing.T) {
 		keys = append(keys, one.Key)
 		want := map[string]string{
 			"region": "MUSTER_REGION", "mqtt.key": "MUSTER_MQTT_KEY", "api.certificate": "default", "api.key": "default",
-			"sessions.path": "default", "webhook.secret": "default", "webhook.roots": "default",
+			"admin.path": "default", "sessions.path": "default", "webhook.secret": "default", "webhook.roots": "default",
 		}[one.Key]
 		if got := one.From; got != want && (want != "" || !strings.HasPrefix(got, s.config()+":")) {
 			t.Errorf("%s comes from %s", one.Key, got)

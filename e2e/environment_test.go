@@ -158,3 +158,31 @@ func TestWrongVariables(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigurationApart serves by a file in a folder that nothing is written to,
+// as one that is mounted.
+func TestConfigurationApart(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	mounted, run := t.TempDir(), t.TempDir()
+	file := filepath.Join(mounted, "muster.yaml")
+	environ := []string{
+		"MUSTER_CONFIG=" + s.config(), "MUSTER_ADMIN_PATH=" + run,
+		"MUSTER_MQTT_ADDRESS=" + anyPort, "MUSTER_API_ADDRESS=" + anyPort, "MUSTER_HTTP_ADDRESS=" + anyPort,
+	}
+	writeFile(t, file, inEnvironment(t, run, environ, "config", "print", "--effective").stdout)
+	environ = []string{"MUSTER_CONFIG=" + file}
+	stop := serveInEnvironment(t, run, environ, filepath.Join(run, "log"))
+	eventually(t, 10*time.Second, "the server is ready", func() bool {
+		return inEnvironment(t, run, environ, "health").code == 0
+	})
+	if out := inEnvironment(t, run, environ, "account", "list"); out.code != 0 {
+		t.Errorf("muster account list: %+v", out)
+	}
+	for folder, want := range map[string]int{mounted: 1, run: 3} { // the file; the socket, the addresses and the log
+		if found, err := os.ReadDir(folder); err != nil || len(found) != want {
+			t.Errorf("%s holds %v, %v", folder, found, err)
+		}
+	}
+	stop()
+}

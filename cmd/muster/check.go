@@ -39,7 +39,7 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 		f.warn("registry.master_key", text)
 	}
 	f.registry(c.Registry.Path)
-	f.dir(c.Dir)
+	f.dir(c.Admin.Path)
 	return f
 }
 

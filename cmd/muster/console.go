@@ -44,7 +44,7 @@ func operate(cmd *cobra.Command, configPath string, do func(*console) error) err
 }
 
 func openConsole(ctx context.Context, c *config.Config) (*console, error) {
-	path := filepath.Join(c.Dir, socketFile)
+	path := filepath.Join(c.Admin.Path, socketFile)
 	if len(path) <= maxSocketPath { // else no server can have bound it
 		switch first, err := dialSocket(ctx, path); {
 		case err == nil:

@@ -28,7 +28,7 @@ func TestConsoleOfAnotherRegistry(t *testing.T) {
 		{ours, "has the registry " + theirs + " open"},
 		{filepath.Join(ours, "missing"), "has the registry " + theirs + " open"},
 	} {
-		_, err := openConsole(t.Context(), &config.Config{Dir: dir, Registry: config.Registry{Path: tt.folder}})
+		_, err := openConsole(t.Context(), &config.Config{Admin: config.Admin{Path: dir}, Registry: config.Registry{Path: tt.folder}})
 		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s: %v, want %q", tt.folder, err, tt.says)
 		}

@@ -55,12 +55,12 @@ that a device trusts the broker by). Exits 1, printing none, while no server run
 
 // running returns the addresses of the server that runs with a configuration.
 func running(ctx context.Context, c *config.Config) (addresses, error) {
-	a, err := readAddresses(c.Dir)
+	a, err := readAddresses(c.Admin.Path)
 	if err == nil {
 		err = probe(ctx, a, "/livez")
 	}
 	if err != nil {
-		return a, fmt.Errorf("no server runs in %s: %w; start it with muster serve", c.Dir, err)
+		return a, fmt.Errorf("no server runs in %s: %w; start it with muster serve", c.Admin.Path, err)
 	}
 	return a, nil
 }

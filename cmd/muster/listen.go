@@ -50,7 +50,7 @@ func listen(c *config.Config, apiTLS *tls.Config) (l *listeners, err error) {
 		*s.socket, *s.bound = socket, socket.Addr().String()
 	}
 	l.api = tls.NewListener(l.api, apiTLS)
-	l.addresses.Socket = filepath.Join(c.Dir, socketFile)
+	l.addresses.Socket = filepath.Join(c.Admin.Path, socketFile)
 	l.admin, err = listenSocket(l.addresses.Socket)
 	return l, err
 }

@@ -107,10 +107,10 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, ready func
 		return err
 	}
 	defer l.close()
-	if err := l.addresses.write(c.Dir); err != nil {
+	if err := l.addresses.write(c.Admin.Path); err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(filepath.Join(c.Dir, addressesFile)) }()
+	defer func() { _ = os.Remove(filepath.Join(c.Admin.Path, addressesFile)) }()
 	log.Info().Str("event", "listening").Strs("mqtt", l.addresses.MQTT).Str("api", l.addresses.API).
 		Str("http", l.addresses.HTTP).Str("socket", l.addresses.Socket).Str("version", version()).Msg("muster serves")
 	if ready != nil {
