@@ -105,6 +105,15 @@ func TestConfigCheck(t *testing.T) {
 			}
 			out := program(t, "config", "check", "--config", s.config())
 			fails(t, out, 1, append(c.want, s.config()+":")...)
+			var told struct {
+				Good               bool
+				Problems, Warnings []string
+			}
+			out = program(t, "config", "check", "-o", "json", "--config", s.config())
+			if err := json.Unmarshal([]byte(out.stdout), &told); err != nil || out.code != 1 || told.Good ||
+				!strings.Contains(strings.Join(told.Problems, "\n"), c.want[0]) {
+				t.Errorf("-o json: %+v, %v", out, err)
+			}
 			fails(t, program(t, "serve", "--config", s.config()), 1, c.want...)
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,8 +39,16 @@ variable MUSTER_MQTT_ADDRESS, and MUSTER_CONFIG stands for --config.`,
 	return cmd
 }
 
+// checked is what config check prints for programs.
+type checked struct {
+	Good     bool     `json:"good"`
+	Problems []string `json:"problems"` // what keeps a server from starting
+	Warnings []string `json:"warnings"`
+}
+
 func configCheckCommand(configPath *string) *cobra.Command {
-	return &cobra.Command{
+	var output format
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with the configuration, before a server is started",
 		Long: `Say what is wrong with the configuration: keys and values, and whether the files
@@ -47,18 +56,22 @@ that it names are there, fit each other and are closed to others. Each problem i
 a line with its place, its key and its mend. It needs no server, opens no
 registry and changes nothing. Exits 1 if a server could not start; a warning, such
 as an expired certificate, leaves 0.`,
-		Example: "  muster config check --config /etc/muster/muster.yaml",
+		Example: "  muster config check --config /etc/muster/muster.yaml\n  muster config check -o json",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var found findings
 			c, settings, err := config.Read(configSource(*configPath))
-			if err != nil {
-				return err
+			if err == nil {
+				found = checkConfig(c, settings)
+				err = errors.Join(found.problems...)
 			}
-			found := checkConfig(c, settings)
+			if output == formatJSON {
+				return errors.Join(printChecked(cmd.OutOrStdout(), found.warnings, err), err)
+			}
 			for _, f := range found.warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "muster: warning: %s\n", f)
 			}
-			if err := errors.Join(found.problems...); err != nil {
+			if err != nil {
 				return err
 			}
 			place := *configPath
@@ -69,6 +82,19 @@ as an expired certificate, leaves 0.`,
 			return err
 		},
 	}
+	output.add(cmd)
+	return cmd
+}
+
+// printChecked prints one line of JSON; err has a line for each problem.
+func printChecked(out io.Writer, warnings []string, err error) error {
+	all := checked{Good: err == nil, Problems: []string{}, Warnings: append([]string{}, warnings...)}
+	if err != nil {
+		all.Problems = strings.Split(err.Error(), "\n")
+	}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	return e.Encode(all)
 }
 
 func configPrintCommand(configPath *string) *cobra.Command {
