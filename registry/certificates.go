@@ -249,20 +249,23 @@ func (t *tx) certificate(account, id string) (*certificateTx, error) {
 }
 
 func (t *tx) putCertificate(c *certificateTx) error {
-	t.countPending(&c.Certificate, c.was, c.Status)
+	t.count(&c.Certificate, c.was, c.Status)
 	return t.put(c.version, &c.Certificate)
 }
 
 func (t *tx) removeCertificate(c *certificateTx) error {
-	t.countPending(&c.Certificate, c.was, "")
+	t.count(&c.Certificate, c.was, "")
 	if err := t.remove(KindCert, docID(KindCert, c.Account, c.ID)); err != nil {
 		return err
 	}
 	return dropIssuer(t, c.Account, c.AuthorityID)
 }
 
-// countPending notes what a change of status does to the figure of the authority.
-func (t *tx) countPending(c *muster.Certificate, from, to muster.Status) {
+// count notes what a change of status does to the figures: of all certificates,
+// and of those of the authority that wait.
+func (t *tx) count(c *muster.Certificate, from, to muster.Status) {
+	t.status.add(from, -1)
+	t.status.add(to, 1)
 	var n int64
 	if from == muster.PendingActivation {
 		n--

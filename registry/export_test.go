@@ -8,6 +8,9 @@ import (
 // Sweep runs one sweep.
 func (s *Store) Sweep(ctx context.Context) error { return s.sweep(ctx) }
 
+// CountAll counts the certificates as Run does.
+func (s *Store) CountAll(ctx context.Context) error { return s.countCertificates(ctx) }
+
 // CacheLoad fills a cache of a size with that many values and returns how many
 // it holds, and whether the one that was asked for all along is still there.
 func CacheLoad(size, values int) (held int, hot bool) {

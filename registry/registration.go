@@ -42,7 +42,7 @@ func (s *Store) RegisterCertificate(ctx context.Context, r CertificateRegistrati
 		if err := dropTombstone(t, c.Account, c.ID); err != nil {
 			return err
 		}
-		err = t.put(0, &c)
+		err = t.putCertificate(&certificateTx{Certificate: c})
 		if errors.Is(err, muster.ErrExists) { // this account's is free: it is IndexDefault
 			return &muster.ExistsError{Resource: "cert/" + c.ID, Foreign: true}
 		}

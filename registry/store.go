@@ -36,6 +36,9 @@ type Store struct {
 	pendingTTL time.Duration
 	pending    pendingFigures
 
+	certificates     certificateFigures
+	authorityFigures authorityFigures
+
 	accounts    *cache[[]muster.Account] // one value, under ""
 	keys        *cache[muster.AccessKey]
 	authorities *cache[muster.Authority]
@@ -107,6 +110,7 @@ type tx struct {
 	Tx
 	written []writtenDoc
 	pending map[pendingKey]int64
+	status  byStatus // what it did to the figures of certificates
 }
 
 type writtenDoc struct {
@@ -141,6 +145,9 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 	}
 	if err == nil {
 		s.pending.apply(last.pending)
+		if s.certificates.kept {
+			s.certificates.add(last.status)
+		}
 	}
 	return err
 }
@@ -155,6 +162,7 @@ func (s *Store) forget(k Kind, id string, at moment) {
 	case KindAuthority:
 		s.authorities.drop(id, at)
 		s.subjects.clear(at) // the ID does not tell the subject; authorities change seldom
+		s.authorityFigures.written.Add(1)
 	case KindIssuer:
 		s.issuers.drop(id, at)
 	case KindCert, KindTombstone:

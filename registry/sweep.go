@@ -17,11 +17,15 @@ const (
 	sweepBatch = 100
 )
 
-// Run sweeps at once and then every minute until ctx ends, which returns nil:
+// Run counts the certificates by status, and then sweeps at once and every minute
+// until ctx ends, which returns nil:
 // certificates PENDING_ACTIVATION for longer than PendingTTL, tombstones whose
-// certificate has expired, and OCSP answers past their time. It fails if a
-// sweep does, unless the engine says so itself by Err.
+// certificate has expired, and OCSP answers past their time. It fails if either
+// does, unless the engine says so itself by Err.
 func (s *Store) Run(ctx context.Context) error {
+	if err := s.countCertificates(ctx); err != nil && ctx.Err() == nil && s.Err() == nil {
+		return fmt.Errorf("counting certificates: %w", err)
+	}
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
