@@ -234,6 +234,11 @@ type certificateTx struct {
 	muster.Certificate
 	version uint64        // 0: to be created
 	was     muster.Status // as stored
+	failed  string        // ProvisioningFailure as stored
+
+	provisioned bool   // a template sets what is put
+	thing       string // that the template made or found; "" for none
+	outlived    string // why it is deleted without being asked
 }
 
 func (c *certificateTx) become(status muster.Status, now time.Time) {
@@ -245,16 +250,18 @@ func (c *certificateTx) become(status muster.Status, now time.Time) {
 
 func (t *tx) certificate(account, id string) (*certificateTx, error) {
 	c, version, err := read[muster.Certificate](t, KindCert, docID(KindCert, account, id))
-	return &certificateTx{Certificate: c, version: version, was: c.Status}, err
+	return &certificateTx{Certificate: c, version: version, was: c.Status, failed: c.ProvisioningFailure}, err
 }
 
 func (t *tx) putCertificate(c *certificateTx) error {
 	t.count(&c.Certificate, c.was, c.Status)
+	t.tell(c)
 	return t.put(c.version, &c.Certificate)
 }
 
 func (t *tx) removeCertificate(c *certificateTx) error {
 	t.count(&c.Certificate, c.was, "")
+	t.note(c, muster.Event{Type: muster.EventDeleted, PreviousStatus: c.was, Detail: c.outlived})
 	if err := t.remove(KindCert, docID(KindCert, c.Account, c.ID)); err != nil {
 		return err
 	}

@@ -321,6 +321,10 @@ func (e *enrolment) apply(t *tx, c *certificateTx, p plan) error {
 		}
 	}
 	c.Things, c.Policies = p.attached.Things, p.attached.Policies
+	c.provisioned = true
+	if e.Registration.Thing != nil {
+		c.thing = e.Registration.Thing.Name
+	}
 	if c.version != 0 {
 		c.Revision++
 	}

@@ -24,6 +24,9 @@ type Config struct {
 	Now        func() time.Time // default time.Now
 	PendingTTL time.Duration    // how long a certificate may stay PENDING_ACTIVATION; default 30 days
 	CacheSize  int              // hot records per cache; default 50,000
+	// Tell learns what happened to certificates, once each change is on disk, on
+	// the goroutine of who made it; it must not block. nil for none.
+	Tell func(muster.Event)
 }
 
 // Store is the registry. Its methods may be called concurrently; each change is
@@ -34,6 +37,7 @@ type Store struct {
 	sealer     *Sealer
 	clock      func() time.Time
 	pendingTTL time.Duration
+	tell       func(muster.Event)
 	pending    pendingFigures
 
 	certificates     certificateFigures
@@ -74,6 +78,7 @@ func New(c Config) (*Store, error) {
 		sealer:      c.Sealer,
 		clock:       c.Now,
 		pendingTTL:  c.PendingTTL,
+		tell:        c.Tell,
 		accounts:    newCache[[]muster.Account](1),
 		keys:        newCache[muster.AccessKey](c.CacheSize),
 		authorities: newCache[muster.Authority](c.CacheSize),
@@ -111,6 +116,7 @@ type tx struct {
 	written []writtenDoc
 	pending map[pendingKey]int64
 	status  byStatus // what it did to the figures of certificates
+	events  []muster.Event
 }
 
 type writtenDoc struct {
@@ -148,6 +154,7 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 		if s.certificates.kept {
 			s.certificates.add(last.status)
 		}
+		s.tellOf(last.events)
 	}
 	return err
 }

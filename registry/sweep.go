@@ -75,6 +75,7 @@ func (s *Store) sweepPending(ctx context.Context, account string, before time.Ti
 			if !c.Created.Before(before) { // the list is in the order of creation
 				break
 			}
+			c.outlived = "it waited for activation longer than a certificate may"
 			if err := t.removeCertificate(c); err != nil {
 				return 0, err
 			}
