@@ -37,6 +37,9 @@ type Config struct {
 	// Logf, if not nil, is told of badger's warnings and errors, and of what
 	// ended the engine.
 	Logf func(format string, args ...any)
+	// Committed, if not nil, is told of each commit: of how many updates it made
+	// durable, and how long that took. It must not block, for all updates wait.
+	Committed func(updates int, took time.Duration)
 	// MemTableSize, in bytes, default 32 MiB, at least 16 MiB, for an update has
 	// to fit. A larger one makes each sync slower, for badger syncs the whole of
 	// its log; a smaller one means more compactions. At most five are in memory.
@@ -62,6 +65,7 @@ type Engine struct {
 	db     *badger.DB
 	logf   func(format string, args ...any)
 	commit func(*group) error // writes and syncs a group; tests make it fail
+	told   func(updates int, took time.Duration)
 
 	calls    chan *call    // unbuffered: a call is received when its closure is about to run
 	closing  chan struct{} // closed by Close
@@ -155,6 +159,7 @@ func Open(c Config) (*Engine, error) {
 	e := &Engine{
 		db:      db,
 		logf:    c.logf(),
+		told:    c.committed(),
 		calls:   make(chan *call),
 		closing: make(chan struct{}),
 		ended:   make(chan struct{}),
@@ -228,6 +233,13 @@ func (c Config) logf() func(string, ...any) {
 		return func(string, ...any) {}
 	}
 	return c.Logf
+}
+
+func (c Config) committed() func(int, time.Duration) {
+	if c.Committed == nil {
+		return func(int, time.Duration) {}
+	}
+	return c.Committed
 }
 
 // logger drops what badger tells of its everyday work.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -100,9 +101,11 @@ func (e *Engine) group(first *call) {
 	}
 	var err error
 	if len(g.changes) > 0 {
+		begun := time.Now()
 		if err = e.commit(g); err != nil {
 			err = e.fail(err)
 		} else {
+			e.told(len(g.answers), time.Since(begun))
 			e.seq = g.seq
 			e.changes.add(g.changes)
 		}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster/registry"
 )
@@ -191,5 +192,29 @@ func TestGoexit(t *testing.T) {
 	}
 	if err := e.Update(t.Context(), put("b")); !errors.Is(err, registry.ErrFailed) {
 		t.Errorf("Update afterwards: %v", err)
+	}
+}
+
+// TestCommitted: a commit tells of the updates that it made durable, which may
+// have written nothing themselves; where nobody wrote, there is none.
+func TestCommitted(t *testing.T) {
+	e := newEngine(t)
+	var told []int
+	e.told = func(updates int, took time.Duration) {
+		if told = append(told, updates); took <= 0 {
+			t.Errorf("a commit took %v", took)
+		}
+	}
+	if err := e.Update(t.Context(), func(registry.Tx) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if len(told) != 0 {
+		t.Errorf("an update that wrote nothing was committed: %v", told)
+	}
+	if err := e.Update(t.Context(), put("a")); err != nil {
+		t.Error(err)
+	}
+	if len(told) != 1 || told[0] != 1 {
+		t.Errorf("one update was committed as %v", told)
 	}
 }
