@@ -54,9 +54,9 @@ func allowed() map[string]imports {
 		// Who is let in. broker and hooks never meet: the program joins them.
 		"ocsp":           {[]string{"."}, []string{xcrypto, xsync, xtime, zerolog}},
 		"ocsp/responder": {[]string{"."}, []string{xcrypto, xsync, xtime, zerolog}},
-		"admission":      {[]string{".", "provisioning"}, []string{xtime, zerolog}},
+		"admission":      {[]string{".", "provisioning", "internal/pace"}, []string{xtime, zerolog}},
 		"hooks":          {[]string{".", "admission", "policy"}, []string{mochi, zerolog}},
-		"broker":         {[]string{".", "admission"}, []string{gorilla, mochi, xtime, zerolog}},
+		"broker":         {[]string{".", "admission", "internal/pace"}, []string{gorilla, mochi, xtime, zerolog}},
 
 		// What outlives a connection, and who is told of events.
 		"sessions": {[]string{"."}, []string{badger, mochi, zerolog}},
@@ -72,6 +72,7 @@ func allowed() map[string]imports {
 		"config":           {others: []string{yaml}},
 		"internal/metrics": {[]string{"."}, []string{prometheus}},
 		"internal/mint":    {ours: []string{"."}},
+		"internal/pace":    {},
 		"internal/release": {others: []string{cyclonedx}},
 		"internal/testpki": {[]string{".", "internal/mint"}, []string{xcrypto}},
 

@@ -92,6 +92,10 @@ func mendConnection(r muster.Reason) string {
 		return "let the device begin with a CONNECT packet of MQTT 3.1.1 or 5 that keeps to the standard; the detail says what is wrong with this one"
 	case muster.ReasonTooManyConnections:
 		return "raise the limit that the log names, or find out who connects so often"
+	case muster.ReasonBusy:
+		return "let the device connect again after a random time; docs/limits.md tells what keeps the server busy"
+	case muster.ReasonSessionQuota:
+		return "raise limits.sessions, or let devices ask for shorter sessions: those of clients that are away are what fills it"
 	case muster.ReasonShutdown:
 		return "nothing: the device may connect again when the server is back"
 	case muster.ReasonTakenOver:

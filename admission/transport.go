@@ -13,13 +13,17 @@ type Cause string
 
 // The causes. The zero value is none.
 const (
-	CauseConnections   Cause = "connections"          // limits.connections
-	CauseHandshakes    Cause = "handshakes"           // limits.handshakes
-	CauseAddress       Cause = "connects_per_address" // limits.connects_per_address
-	CauseNotTLS        Cause = "not_tls"              // the first bytes are something else
-	CauseVersion       Cause = "tls_version"          // no shared version of TLS
-	CauseCipher        Cause = "cipher"               // no shared cipher suite or curve
-	CauseProtocol      Cause = "alpn"                 // none of the offered application protocols is spoken here
+	CauseConnections   Cause = "connections"            // limits.connections
+	CauseHandshakes    Cause = "handshakes"             // limits.handshakes
+	CauseAddress       Cause = "connects_per_address"   // limits.connects_per_address
+	CauseConnects      Cause = "connects"               // limits.connects
+	CauseAuthority     Cause = "connects_per_authority" // limits.connects_per_authority
+	CauseRegistrations Cause = "registrations"          // limits.registrations
+	CauseBusy          Cause = "busy"                   // known devices wait for their turn
+	CauseNotTLS        Cause = "not_tls"                // the first bytes are something else
+	CauseVersion       Cause = "tls_version"            // no shared version of TLS
+	CauseCipher        Cause = "cipher"                 // no shared cipher suite or curve
+	CauseProtocol      Cause = "alpn"                   // none of the offered application protocols is spoken here
 	CauseNoCertificate Cause = "no_certificate"
 	CauseKey           Cause = "key"        // the device could not prove that it holds its key
 	CauseDistrust      Cause = "distrust"   // the device does not accept the server's certificate
@@ -81,6 +85,14 @@ func mendTransport(c Cause) string {
 		return "raise limits.handshakes, or find out who begins so many connections at once: a fleet that starts together should wait a random time"
 	case CauseAddress:
 		return "let the device wait longer between its connects, or raise limits.connects_per_address if a whole fleet comes from one address"
+	case CauseConnects:
+		return "raise limits.connects, or find out who connects so often: a fleet that starts together should wait a random time"
+	case CauseAuthority:
+		return "raise limits.connects_per_authority, or find out why the devices of this authority connect so often"
+	case CauseRegistrations:
+		return "let the device connect again after a random time; raise limits.registrations, or find out what holds registrations up: the OCSP responder, most often"
+	case CauseBusy:
+		return "let the device connect again after a random time; devices that are registered go first, and this server needs more processors if that happens often"
 	case CauseNotTLS:
 		return "let the device speak MQTT over TLS (mqtts, ssl://) to this port, with its certificate"
 	case CauseVersion:

@@ -40,7 +40,7 @@ func TestLimitOfHandshakes(t *testing.T) {
 
 // TestLimitOfAnAddress has one address connect more often than it may.
 func TestLimitOfAnAddress(t *testing.T) {
-	f := newFixture(t, options{broker: func(c *broker.Config) { c.Limits.ConnectsPerSecond = 1 }})
+	f := newFixture(t, options{broker: func(c *broker.Config) { c.Limits.ConnectsPerAddress = 1 }})
 	for range 4 { // two of them at once are its due
 		conn, err := net.Dial("tcp", f.address)
 		must(t, err)

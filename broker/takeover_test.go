@@ -17,7 +17,9 @@ import (
 )
 
 // unlimited lets one address connect as often as a test likes.
-func unlimited(c *broker.Config) { c.Limits.ConnectsPerSecond = 1_000_000 }
+func unlimited(c *broker.Config) {
+	c.Limits.ConnectsPerAddress, c.Limits.Connects = 1_000_000, 1_000_000
+}
 
 // TestOneConnectionAClientID has eight connections meet, again and again, with
 // one client ID: exactly one may stay [MQTT-3.1.4-3], and the next round must

@@ -103,7 +103,7 @@ func (d *daemon) newBroker(serverTLS *tls.Config) (*broker.Broker, error) {
 		MaxPacketSize: uint32(c.MQTT.MaxPacketSize),
 		Limits: broker.Limits{
 			Connections: c.Limits.Connections, Handshakes: c.Limits.Handshakes,
-			ConnectsPerSecond: c.Limits.ConnectsPerAddress,
+			Connects: c.Limits.Connects, ConnectsPerAddress: c.Limits.ConnectsPerAddress,
 		},
 		Observer: brokerObserver{d.metrics}, Log: d.log,
 	})

@@ -67,6 +67,9 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	}
 	s.gate, err = admission.New(admission.Config{
 		Registry: s.store, Ask: asker(s.ocsp, m), Skew: c.Admission.ClockSkew, PendingCap: c.Registry.PendingCap,
+		Limits: admission.Limits{
+			ConnectsPerAuthority: c.Limits.ConnectsPerAuthority, Registrations: c.Limits.Registrations,
+		},
 		Memory: s.memory, Log: log,
 	})
 	if err != nil {
