@@ -63,12 +63,11 @@ type Config struct {
 	Now        func() time.Time // default time.Now
 	Skew       time.Duration    // tolerated difference of clocks; default 5 minutes
 	PendingCap int              // of one authority; default 100,000
-	Limits     Limits
-	// Busy reports whether the transport has more to do than it can, so that it
-	// costs known devices their turn to serve others; nil: never. It must be cheap.
-	Busy   func() bool
-	Memory *Memory // remembers refusals; nil for none
-	Log    zerolog.Logger
+	Memory     *Memory          // remembers refusals; nil for none
+	// Tell learns of refusals and of live connections that were closed, at most
+	// once a minute of one certificate and reason; it must not block. nil for none.
+	Tell func(muster.Event)
+	Log  zerolog.Logger
 }
 
 // Gate gathers facts and carries out what the rules decide. It is safe for
@@ -79,8 +78,8 @@ type Gate struct {
 	now        func() time.Time
 	skew       time.Duration
 	pendingCap int
-	limits     *limiter
 	memory     *Memory
+	events     *teller
 	log        zerolog.Logger
 	signed     *signatures
 	curiosity  curiosity
@@ -105,12 +104,9 @@ func New(c Config) (*Gate, error) {
 	if c.PendingCap == 0 {
 		c.PendingCap = 100_000
 	}
-	if c.Busy == nil {
-		c.Busy = func() bool { return false }
-	}
 	return &Gate{
 		registry: c.Registry, ask: c.Ask, now: c.Now, skew: c.Skew,
-		pendingCap: c.PendingCap, limits: newLimiter(c.Limits, c.Busy), memory: c.Memory, log: c.Log, signed: newSignatures(),
+		pendingCap: c.PendingCap, memory: c.Memory, events: newTeller(c.Tell), log: c.Log, signed: newSignatures(),
 	}, nil
 }
 
@@ -192,7 +188,7 @@ func (g *Gate) verifyConnection(cs tls.ConnectionState) error {
 		}
 	}
 	d := Decision{Reason: muster.ReasonUntrustedIssuer, Rule: 6, Detail: sawIssuer(&f)}
-	g.remember(c, d, "", f)
+	g.remember(c, d, "", f, muster.EventRefused)
 	return &UntrustedError{ID: id, Issuer: f.Leaf.Issuer, Detail: d.Detail}
 }
 
@@ -215,12 +211,6 @@ func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote strin
 		c.Decision = d
 		return c
 	}
-	done, d, ok := g.limits.admit(&f)
-	if !ok {
-		c.Facts, c.Decision = f, d
-		return c
-	}
-	defer done()
 	if q != nil {
 		q.Brought, c.Brought = c.Brought, nil
 		err = g.consult(ctx, &f, *q)
@@ -244,12 +234,8 @@ type Outcome struct {
 }
 
 // Connect is the second moment: CONNECT arrived. It judges the record as it
-// is now, asks no network, and registers where the rules say so. Whom Inspect
-// turned away for a limit is told that.
+// is now, asks no network, and registers where the rules say so.
 func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
-	if c.turnedAway() {
-		return Outcome{Decision: c.Decision}
-	}
 	asked := c.Facts.OCSP
 	judge := func(failure string) (Facts, Decision, error) {
 		f, q, err := g.gather(ctx, c)
@@ -268,7 +254,21 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	f, d, err := judge("")
 	out := Outcome{Repeated: f.Record.Status == muster.PendingActivation}
 	if err == nil && d.Verdict == Register {
-		f, d, err = g.register(ctx, c, f, &out, judge)
+		start := time.Now()
+		out.Record, err = g.enrol(ctx, c, f)
+		out.EnrolTook = time.Since(start)
+		switch {
+		case err == nil:
+			out.Enrolled = out.Record.Wrote
+			f, d, err = judge(out.Record.ProvisioningFailure)
+		case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
+			f, d, err = judge("")
+		default:
+			d = g.failed(c, err)
+		}
+		if err == nil && d.Verdict == Register {
+			d = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "registered, and still to be registered"}
+		}
 	}
 	out.Decision = d
 	if err == nil {
@@ -277,35 +277,6 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	}
 	c.Brought = nil
 	return out
-}
-
-// register does what the rules asked for, and has them judge what came of it.
-func (g *Gate) register(ctx context.Context, c *Candidate, f Facts, out *Outcome,
-	judge func(failure string) (Facts, Decision, error),
-) (Facts, Decision, error) {
-	done, full, ok := g.limits.enrol(&f)
-	if !ok {
-		return f, full, nil
-	}
-	defer done()
-	start := time.Now()
-	var err error
-	out.Record, err = g.enrol(ctx, c, f)
-	out.EnrolTook = time.Since(start)
-	var d Decision
-	switch {
-	case err == nil:
-		out.Enrolled = out.Record.Wrote
-		f, d, err = judge(out.Record.ProvisioningFailure)
-	case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
-		f, d, err = judge("")
-	default:
-		return f, g.failed(c, err), err
-	}
-	if err == nil && d.Verdict == Register {
-		d = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "registered, and still to be registered"}
-	}
-	return f, d, err
 }
 
 // Standing judges a connection that is open: may it stay? It reads the record
@@ -365,13 +336,7 @@ type Session interface {
 
 // Refused remembers a refusal, so that it can be explained later.
 func (g *Gate) Refused(c *Candidate, d Decision, clientID string) {
-	f := c.Facts
-	if c.against != nil {
-		if against := c.against.Load(); against != nil {
-			f = *against
-		}
-	}
-	g.remember(c, d, clientID, f)
+	g.remember(c, d, clientID, c.factsAgainst(), muster.EventRefused)
 }
 
 // failed is the decision where it could not be found out what to decide. It

@@ -298,15 +298,8 @@ func (m *Memory) locate(certificateID, remote string) {
 	}
 }
 
-func (g *Gate) remember(c *Candidate, d Decision, clientID string, f Facts) {
-	if g.memory == nil {
-		return
-	}
-	facts, err := json.Marshal(f)
-	if err != nil {
-		g.log.Error().Err(err).Msg("a refusal could not be kept")
-		return
-	}
+// remember keeps a refusal, of a connect or of a live connection, and tells of it.
+func (g *Gate) remember(c *Candidate, d Decision, clientID string, f Facts, kind muster.EventType) {
 	now := g.now()
 	authority := f.Authority.ID
 	if authority == "" {
@@ -320,8 +313,19 @@ func (g *Gate) remember(c *Candidate, d Decision, clientID string, f Facts) {
 	case !known && f.Leaf.Weakness != "":
 		account, authority = "", "" // the same: nobody could check who signed it
 	}
-	g.memory.Remember(muster.Refusal{
+	r := muster.Refusal{
 		Time: now, First: now, Count: 1, Account: account, AuthorityID: authority, CertificateID: c.ID,
-		Reason: d.Reason, Detail: clipTo(d.Detail, maxDetail), ClientID: clip(clientID), Remote: c.Remote, Facts: facts,
-	})
+		Reason: d.Reason, Detail: clipTo(d.Detail, maxDetail), ClientID: clip(clientID), Remote: c.Remote,
+	}
+	g.events.of(kind, r, f.Record.Status)
+	if g.memory == nil {
+		return
+	}
+	facts, err := json.Marshal(f)
+	if err != nil {
+		g.log.Error().Err(err).Msg("a refusal could not be kept")
+		return
+	}
+	r.Facts = facts
+	g.memory.Remember(r)
 }
