@@ -32,6 +32,7 @@ type Metrics struct {
 	registrations    family[Registration, prometheus.Counter]
 	stageSeconds     family[Stage, prometheus.Observer]
 	ocsp             ocspMetrics
+	commits          commitMetrics
 	connections      prometheus.Gauge
 	rejected         family[Limit, prometheus.Counter]
 	apiRequests      *prometheus.CounterVec
@@ -67,12 +68,13 @@ func New() *Metrics {
 		stageSeconds: histograms(r, "muster_admission_seconds",
 			"Duration of the stages of admission.", "stage", slow(),
 			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol, StageRecheck}),
-		ocsp: newOCSPMetrics(r),
+		ocsp:    newOCSPMetrics(r),
+		commits: newCommitMetrics(r),
 		connections: gauge(r, "muster_connections",
 			"Connections of devices that are open, from accept on."),
 		rejected: counters(r, "muster_accept_rejected_total",
 			"Connections closed before TLS, by the limit that they met.", "limit",
-			[]Limit{LimitConnections, LimitHandshakes, LimitConnectsPerAddress}),
+			[]Limit{LimitConnections, LimitHandshakes, LimitConnects, LimitConnectsPerAddress}),
 		apiRequests: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_api_requests_total",
 			Help: "Requests to the API, by operation and HTTP status code.",

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -40,7 +42,42 @@ func exercise() *Metrics {
 	m.RevocationKick(2 * time.Millisecond)
 	m.CertificateExpires(ListenerMQTT, time.Unix(1_800_000_000, 0))
 	m.CertificateExpires(ListenerAPI, time.Unix(1_900_000_000, 0))
+	exerciseReadings(m)
 	return m
+}
+
+// figures is a registry that holds certificates of each status.
+type figures struct{ uncounted bool }
+
+func (f figures) CertificateFigures() (map[muster.Status]int, bool) {
+	return map[muster.Status]int{
+		muster.Active: 1_000_000, muster.Inactive: 2, muster.Revoked: 3, muster.PendingTransfer: 4, muster.PendingActivation: 5,
+	}, !f.uncounted
+}
+
+func (f figures) AuthorityFigures(context.Context) (map[muster.Status]int, error) {
+	if f.uncounted {
+		return nil, errors.New("closed")
+	}
+	return map[muster.Status]int{muster.Active: 6, muster.Inactive: 7}, nil
+}
+
+func (figures) PendingHighest() int { return 8 }
+func (figures) Err() error          { return nil }
+
+func exerciseReadings(m *Metrics) {
+	m.Registry(figures{}, 100_000)
+	m.Committed(3, 2*time.Millisecond)
+	m.Traffic(func() Traffic {
+		return Traffic{
+			PacketsReceived: 1, PacketsSent: 2, BytesReceived: 3, BytesSent: 4, MessagesReceived: 5, MessagesSent: 6,
+			Connected: 7, Away: 8, Subscriptions: 9, Retained: 10, Inflight: 11, InflightDropped: 12,
+		}
+	})
+	m.Build("v1.2.3", "go1.26.0")
+	m.Readiness(func() (bool, []Check) { return true, []Check{{"registry", true}, {"ocsp", false}} })
+	m.DiskFree(FolderRegistry, func() (uint64, error) { return 1 << 30, nil })
+	m.DiskFree(FolderSessions, func() (uint64, error) { return 0, errors.New("no such folder") })
 }
 
 func exerciseOCSP(m *Metrics) {
@@ -110,6 +147,37 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		`muster_revocation_kick_seconds_count`:                            "1",
 		`muster_cert_expiry_timestamp_seconds{listener="mqtt"}`:           "1.8e+09",
 		`muster_cert_expiry_timestamp_seconds{listener="api"}`:            "1.9e+09",
+		`muster_certificates{status="ACTIVE"}`:                            "1e+06",
+		`muster_certificates{status="INACTIVE"}`:                          "2",
+		`muster_certificates{status="REVOKED"}`:                           "3",
+		`muster_certificates{status="PENDING_TRANSFER"}`:                  "4",
+		`muster_certificates{status="PENDING_ACTIVATION"}`:                "5",
+		`muster_authorities{status="ACTIVE"}`:                             "6",
+		`muster_authorities{status="INACTIVE"}`:                           "7",
+		`muster_pending_highest`:                                          "8",
+		`muster_pending_cap`:                                              "100000",
+		`muster_registry_writable`:                                        "1",
+		`muster_registry_commit_seconds_sum`:                              "0.002",
+		`muster_registry_commit_seconds_count`:                            "1",
+		`muster_registry_commit_updates_sum`:                              "3",
+		`muster_registry_commit_updates_count`:                            "1",
+		`muster_mqtt_packets_received_total`:                              "1",
+		`muster_mqtt_packets_sent_total`:                                  "2",
+		`muster_mqtt_received_bytes_total`:                                "3",
+		`muster_mqtt_sent_bytes_total`:                                    "4",
+		`muster_mqtt_messages_received_total`:                             "5",
+		`muster_mqtt_messages_sent_total`:                                 "6",
+		`muster_mqtt_sessions{state="connected"}`:                         "7",
+		`muster_mqtt_sessions{state="away"}`:                              "8",
+		`muster_mqtt_subscriptions`:                                       "9",
+		`muster_mqtt_retained_messages`:                                   "10",
+		`muster_mqtt_inflight_messages`:                                   "11",
+		`muster_mqtt_inflight_dropped_total`:                              "12",
+		`muster_build_info{goversion="go1.26.0",version="v1.2.3"}`:        "1",
+		`muster_ready`:                              "1",
+		`muster_check_ok{check="registry"}`:         "1",
+		`muster_disk_free_bytes{folder="registry"}`: "1.073741824e+09",
+		`muster_disk_free_bytes{folder="sessions"}`: "NaN",
 	}
 	for series, value := range want {
 		if got[series] != value {
@@ -183,9 +251,25 @@ func labelText(label string, values []string) string {
 		return "`fault`: a word for what was wrong, such as timeout, tls or nonce"
 	case label == "code":
 		return "`code`: HTTP status"
+	case label == "check":
+		return "`check`: a check of `/readyz?verbose`"
+	case label == "version":
+		return "`version`: of the program"
+	case label == "goversion":
+		return "`goversion`: of Go"
 	}
 	values = slices.DeleteFunc(values, func(v string) bool { return v == other })
 	return "`" + label + "`: " + strings.Join(values, ", ")
+}
+
+// What the registry cannot tell is missing, for 0 would be a lie.
+func TestUncounted(t *testing.T) {
+	m := New()
+	m.Registry(figures{uncounted: true}, 1)
+	n, err := testutil.GatherAndCount(m.registry, "muster_certificates", "muster_authorities")
+	if err != nil || n != 0 {
+		t.Errorf("%d series of what is not counted, %v", n, err)
+	}
 }
 
 func TestUnknownWordsAreOther(t *testing.T) {

@@ -89,6 +89,7 @@ type Limit string
 const (
 	LimitConnections        Limit = "connections"
 	LimitHandshakes         Limit = "handshakes"
+	LimitConnects           Limit = "connects"
 	LimitConnectsPerAddress Limit = "connects_per_address"
 )
 
@@ -99,6 +100,15 @@ type Listener string
 const (
 	ListenerMQTT Listener = "mqtt"
 	ListenerAPI  Listener = "api"
+)
+
+// Folder is a folder that the server writes into.
+type Folder string
+
+// The folders.
+const (
+	FolderRegistry Folder = "registry"
+	FolderSessions Folder = "sessions"
 )
 
 // reasons lists every reason of package muster.
