@@ -130,8 +130,14 @@ func (r *raw) read() (p packets.Packet, err error) {
 		return p, p.PubackDecode(body)
 	case packets.Pubrec:
 		return p, p.PubrecDecode(body)
+	case packets.Pubrel:
+		return p, p.PubrelDecode(body)
+	case packets.Pubcomp:
+		return p, p.PubcompDecode(body)
 	case packets.Suback:
 		return p, p.SubackDecode(body)
+	case packets.Unsuback:
+		return p, p.UnsubackDecode(body)
 	case packets.Disconnect:
 		return p, p.DisconnectDecode(body)
 	case packets.Pingresp:
@@ -140,11 +146,17 @@ func (r *raw) read() (p packets.Packet, err error) {
 	return p, fmt.Errorf("packet type %d is not read here", p.FixedHeader.Type)
 }
 
-// replies sends a packet and a PINGREQ after it, and tells in short what comes
-// back until the answer to that, or until the end of the connection.
+// replies sends a packet and tells in short what comes back.
 func (r *raw) replies(p packets.Packet) string {
 	r.t.Helper()
 	must(r.t, r.write(p))
+	return r.answers()
+}
+
+// answers tells in short what comes until the answer to a PINGREQ, or until the
+// end of the connection.
+func (r *raw) answers() string {
+	r.t.Helper()
 	_ = r.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingreq}}) // may find it closed
 	var seen []string
 	for {
@@ -159,8 +171,8 @@ func (r *raw) replies(p packets.Packet) string {
 		switch in.FixedHeader.Type {
 		case packets.Pingresp:
 			return strings.Join(seen, " ")
-		case packets.Suback:
-			name += fmt.Sprintf(" %X", in.ReasonCodes)
+		case packets.Suback, packets.Unsuback:
+			name = strings.TrimSpace(fmt.Sprintf("%s %X", name, in.ReasonCodes)) // UNSUBACK of 3.1.1 has none
 		default:
 			name += fmt.Sprintf(" %02X", in.ReasonCode)
 		}

@@ -7,6 +7,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 
 	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/policy"
 )
 
@@ -29,7 +30,7 @@ func admitted(tb testing.TB) (*Hook, *mqtt.Client) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Session{hook: h, client: cl, transport: ours, unlock: func() {}}
+	s := &Session{hook: h, client: cl, candidate: &admission.Candidate{}, transport: ours, unlock: func() {}}
 	s.bound.Store(policy.NewRealm("us-east-1", "123456789012").Bind([]*policy.Document{d}, policy.Variables{ClientID: "sensor"}))
 	cl.Net.Conn = &attached{Conn: ours, session: s}
 	return h, cl

@@ -2,9 +2,11 @@ package hooks
 
 import (
 	"net"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // attached is the connection of an admitted client: it leads from mochi's
@@ -12,15 +14,11 @@ import (
 type attached struct {
 	net.Conn
 	session *Session
-}
 
-// Close also frees the client ID, for a connection that ends before its
-// CONNACK, unless whoever drives it calls Session.End.
-func (a *attached) Close() error {
-	if _, driven := a.Conn.(Connection); !driven {
-		defer a.session.unlock()
-	}
-	return a.Conn.Close()
+	// Where mochi's reader is: it waits for the peer, or acts on a packet, or
+	// makes packets of what came. And whether what came has ended.
+	reading, acting, broken atomic.Bool
+	fault                   packets.Code // of the packet that OnPacketRead refused; the reader's own
 }
 
 // SetDeadline is mochi's keep-alive. It sets it anew for each packet that the

@@ -20,6 +20,7 @@ var (
 	rateExceeded  = connack{packets.ErrConnectionRateExceeded, packets.Err3ServerUnavailable}
 	quotaExceeded = connack{packets.ErrQuotaExceeded, packets.Err3ServerUnavailable}
 	violation     = connack{packets.ErrProtocolViolation, packets.Err3NotAuthorized}
+	badMethod     = connack{packets.ErrBadAuthenticationMethod, packets.Err3NotAuthorized}
 )
 
 // connackOf returns the codes for a reason. What is not listed is not
@@ -45,8 +46,11 @@ func connackOf(r muster.Reason) connack {
 // disconnectOf returns the code of a DISCONNECT, which knows fewer than CONNACK
 // does: neither 0x88 nor 0x8A (MQTT 5 §3.14.2.1).
 func disconnectOf(r muster.Reason) packets.Code {
-	if r == muster.ReasonShutdown {
+	switch r {
+	case muster.ReasonShutdown:
 		return packets.ErrServerShuttingDown
+	case muster.ReasonTakenOver:
+		return packets.ErrSessionTakenOver
 	}
 	switch c := connackOf(r); c {
 	case banned:
@@ -61,6 +65,9 @@ func disconnectOf(r muster.Reason) packets.Code {
 // code returns the CONNACK code for a client, with a reason string for MQTT 5.
 func code(r muster.Reason, detail string, p mqtt.ClientProperties) packets.Code {
 	c := connackOf(r)
+	if r == muster.ReasonConnectInvalid && p.Props.AuthenticationMethod != "" {
+		c = badMethod // [MQTT-4.12.0-1]
+	}
 	if p.ProtocolVersion < 5 {
 		return c.v3
 	}

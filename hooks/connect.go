@@ -36,6 +36,11 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 	if err != nil {
 		return err
 	}
+	if cl.Properties.Props.AuthenticationMethod != "" {
+		c.Facts.Cause = admission.CauseMalformed
+		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonConnectInvalid,
+			Detail: "it asks for an authentication method; here the certificate is what counts"})
+	}
 	if der := takeBrought(cl); der != nil {
 		c.Brought = der
 	}

@@ -145,7 +145,7 @@ func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
 		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
-		mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnWill, mqtt.OnDisconnect,
+		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnWill, mqtt.OnDisconnect,
 	}, b) >= 0
 }
 
@@ -197,9 +197,10 @@ func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 
 // OnDisconnect runs just before mochi removes a client that has gone. Only who
 // drives the connection can tell when that is done.
-func (h *Hook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
+func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 	defer h.guard("OnDisconnect", func() {})
 	if s := sessionOf(cl); s != nil {
+		s.answerFault(err)
 		if _, driven := s.transport.(Connection); driven {
 			s.holdID()
 		}

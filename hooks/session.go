@@ -291,6 +291,7 @@ func (s *Session) End(panicked bool) {
 		return
 	}
 	if panicked {
+		s.answerFault(packets.ErrMalformedPacket)
 		s.client.Stop(packets.ErrMalformedPacket)
 		s.publishWill()
 	}

@@ -1,0 +1,72 @@
+package hooks
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// TestPacketReadDoesNotAllocate: it runs for each packet that a client sends.
+func TestPacketReadDoesNotAllocate(t *testing.T) {
+	h, cl := admitted(t)
+	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: "a", ProtocolVersion: 5}
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := h.OnPacketRead(cl, pk); err != nil {
+			t.Error(err)
+		}
+		h.OnPacketProcessed(cl, pk, nil)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestDisconnectExtendsNoSession: mochi bounds the session expiry of CONNECT and
+// takes that of DISCONNECT as it comes (MQTT 5 §3.14.2.2.2).
+func TestDisconnectExtendsNoSession(t *testing.T) {
+	h, cl := admitted(t)
+	h.server.Options.Capabilities.MaximumSessionExpiryInterval = 3600
+	for asked, want := range map[uint32]uint32{0: 0, 60: 60, 3601: 3600, 0xFFFFFFFF: 3600} {
+		pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ProtocolVersion: 5,
+			Properties: packets.Properties{SessionExpiryInterval: asked, SessionExpiryIntervalFlag: true}}
+		out, err := h.OnPacketRead(cl, pk)
+		if got := out.Properties.SessionExpiryInterval; err != nil || got != want {
+			t.Errorf("%d: %d %v, want %d", asked, got, err, want)
+		}
+	}
+}
+
+func TestWellFormed(t *testing.T) {
+	for filter, want := range map[string]bool{
+		"a": true, "/": true, "a//b": true, "#": true, "+": true, "+/+": true, "a/#": true, "+/#": true, "/#": true, "$SYS/#": true,
+		"$share/g/a": true, "$share/g/#": true, "$share/g//": true, "$SHARE/g/+": true, "$shared/a": true,
+		"": false, "a#": false, "#a": false, "a+": false, "+a": false, "a/#/b": false, "#/": false, "##": false, "++": false, "a/+b/c": false,
+		"$share": false, "$share/": false, "$share/g": false, "$share/g/": false, "$share//a": false, "$share/+/a": false,
+		"$share/#/a": false, "$share/g+/a": false, "$sHaRe/g/a#": false,
+	} {
+		if got := wellFormed(filter); got != want {
+			t.Errorf("%q: %v", filter, got)
+		}
+	}
+}
+
+// FuzzWellFormed holds that what is well-formed has wildcards as whole levels.
+func FuzzWellFormed(f *testing.F) {
+	for _, filter := range []string{"a/+/#", "$share/g/a", "a#b", "/", ""} {
+		f.Add(filter)
+	}
+	f.Fuzz(func(t *testing.T, filter string) {
+		if !wellFormed(filter) {
+			return
+		}
+		for _, level := range strings.Split(filter, "/") {
+			if strings.ContainsAny(level, "+#") && len(level) != 1 {
+				t.Errorf("%q has the level %q", filter, level)
+			}
+		}
+		if i := strings.IndexByte(filter, '#'); i >= 0 && i != len(filter)-1 {
+			t.Errorf("%q has # before its end", filter)
+		}
+	})
+}
