@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -82,6 +83,9 @@ func (g *Gate) Recheck(ctx context.Context, c *Candidate) (d Decision, asked boo
 		return c.judge(&f), true
 	}
 }
+
+// Learned returns when the answer of OCSP came that Recheck went by.
+func (c *Candidate) Learned() time.Time { return c.lastOCSP().learned }
 
 // changed reports whether the settings of the issuer that the facts name are
 // others now.

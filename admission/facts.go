@@ -106,6 +106,8 @@ type OCSPFacts struct {
 	Answer     AnswerStatus    `json:"answer,omitempty"`
 	Responder  string          `json:"responder,omitempty"` // the URL that was asked
 	Detail     string          `json:"detail,omitempty"`    // what failed
+
+	learned time.Time // when the answer came
 }
 
 // asks reports whether rules 12 and 13 have a say.
@@ -117,6 +119,7 @@ func (o OCSPFacts) asks() bool {
 func (o OCSPFacts) settled() bool { return o.Answer == AnswerGood || o.Answer == AnswerRevoked }
 
 func (o *OCSPFacts) learn(a Answer) {
+	o.learned = time.Now()
 	o.Answer, o.Responder, o.Detail = a.Status, clip(a.Responder), clip(a.Detail)
 }
 

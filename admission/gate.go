@@ -63,7 +63,8 @@ type Config struct {
 	Now        func() time.Time // default time.Now
 	Skew       time.Duration    // tolerated difference of clocks; default 5 minutes
 	PendingCap int              // of one authority; default 100,000
-	Memory     *Memory          // remembers refusals; nil for none
+	Limits     Limits
+	Memory     *Memory // remembers refusals; nil for none
 	// Tell learns of refusals and of live connections that were closed, at most
 	// once a minute of one certificate and reason; it must not block. nil for none.
 	Tell func(muster.Event)
@@ -78,6 +79,7 @@ type Gate struct {
 	now        func() time.Time
 	skew       time.Duration
 	pendingCap int
+	limits     *limiter
 	memory     *Memory
 	events     *teller
 	log        zerolog.Logger
@@ -106,7 +108,7 @@ func New(c Config) (*Gate, error) {
 	}
 	return &Gate{
 		registry: c.Registry, ask: c.Ask, now: c.Now, skew: c.Skew,
-		pendingCap: c.PendingCap, memory: c.Memory, events: newTeller(c.Tell), log: c.Log, signed: newSignatures(),
+		pendingCap: c.PendingCap, limits: newLimiter(c.Limits), memory: c.Memory, events: newTeller(c.Tell), log: c.Log, signed: newSignatures(),
 	}, nil
 }
 
@@ -211,6 +213,12 @@ func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote strin
 		c.Decision = d
 		return c
 	}
+	done, d, ok := g.limits.admit(&f)
+	if !ok {
+		c.Facts, c.Decision = f, d
+		return c
+	}
+	defer done()
 	if q != nil {
 		q.Brought, c.Brought = c.Brought, nil
 		err = g.consult(ctx, &f, *q)
@@ -234,8 +242,12 @@ type Outcome struct {
 }
 
 // Connect is the second moment: CONNECT arrived. It judges the record as it
-// is now, asks no network, and registers where the rules say so.
+// is now, asks no network, and registers where the rules say so. Whom Inspect
+// turned away for a limit is told that.
 func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
+	if c.turnedAway() {
+		return Outcome{Decision: c.Decision}
+	}
 	asked := c.Facts.OCSP
 	judge := func(failure string) (Facts, Decision, error) {
 		f, q, err := g.gather(ctx, c)
@@ -254,21 +266,7 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	f, d, err := judge("")
 	out := Outcome{Repeated: f.Record.Status == muster.PendingActivation}
 	if err == nil && d.Verdict == Register {
-		start := time.Now()
-		out.Record, err = g.enrol(ctx, c, f)
-		out.EnrolTook = time.Since(start)
-		switch {
-		case err == nil:
-			out.Enrolled = out.Record.Wrote
-			f, d, err = judge(out.Record.ProvisioningFailure)
-		case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
-			f, d, err = judge("")
-		default:
-			d = g.failed(c, err)
-		}
-		if err == nil && d.Verdict == Register {
-			d = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "registered, and still to be registered"}
-		}
+		f, d, err = g.register(ctx, c, f, &out, judge)
 	}
 	out.Decision = d
 	if err == nil {
@@ -277,6 +275,35 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	}
 	c.Brought = nil
 	return out
+}
+
+// register does what the rules asked for, and has them judge what came of it.
+func (g *Gate) register(ctx context.Context, c *Candidate, f Facts, out *Outcome,
+	judge func(failure string) (Facts, Decision, error),
+) (Facts, Decision, error) {
+	done, full, ok := g.limits.enrol(&f)
+	if !ok {
+		return f, full, nil
+	}
+	defer done()
+	start := time.Now()
+	var err error
+	out.Record, err = g.enrol(ctx, c, f)
+	out.EnrolTook = time.Since(start)
+	var d Decision
+	switch {
+	case err == nil:
+		out.Enrolled = out.Record.Wrote
+		f, d, err = judge(out.Record.ProvisioningFailure)
+	case errors.Is(err, muster.ErrState): // the authority or the record changed meanwhile
+		f, d, err = judge("")
+	default:
+		return f, g.failed(c, err), err
+	}
+	if err == nil && d.Verdict == Register {
+		d = Decision{Reason: muster.ReasonInternalError, Rule: len(rules), Detail: "registered, and still to be registered"}
+	}
+	return f, d, err
 }
 
 // Standing judges a connection that is open: may it stay? It reads the record
@@ -323,9 +350,9 @@ func (g *Gate) Expiry(c *Candidate) time.Time { return c.Leaf.NotAfter.Add(g.ske
 // when the registry changes, and when the transport has ended. Package hooks
 // implements it, package broker uses it.
 type Session interface {
-	// Rejudge asks the rules and policies again, and acts on the answer. It asks
-	// no network.
-	Rejudge(ctx context.Context)
+	// Rejudge asks the rules and policies again after a change that was told at
+	// the time given, and acts on the answer. It asks no network.
+	Rejudge(ctx context.Context, told time.Time)
 	// Recheck is Gate.Recheck of its candidate, and acts on the answer.
 	Recheck(ctx context.Context) (d Decision, asked bool)
 	// Kick closes the connection at once and says why where MQTT can.

@@ -31,6 +31,11 @@ func (l Limits) orDefaults() Limits {
 // called at any time.
 func (g *Gate) SetLimits(l Limits) { g.limits.set(l) }
 
+// SetBusy names who tells whether known devices wait because of strangers. While
+// it is true, devices that are not ACTIVE are turned away before they cost more.
+// It is asked once a connect. Package broker names itself.
+func (g *Gate) SetBusy(busy func() bool) { g.limits.busy.Store(&busy) }
+
 // maxAuthorities is how many authorities have a rate of their own; about as many
 // are remembered besides. Strangers cannot make one.
 const maxAuthorities = 16_384
@@ -39,7 +44,7 @@ const maxAuthorities = 16_384
 // before a record is written. No rule is asked, for it is not about the device.
 type limiter struct {
 	limits      atomic.Pointer[Limits]
-	busy        func() bool
+	busy        atomic.Pointer[func() bool]
 	authorities *pace.Rates[authorityKey]
 	asking      atomic.Int64 // devices that are not ACTIVE, while OCSP is asked
 	enrolling   atomic.Int64 // and while they are registered
@@ -47,9 +52,9 @@ type limiter struct {
 
 type authorityKey struct{ account, id string }
 
-func newLimiter(limits Limits, busy func() bool) *limiter {
+func newLimiter(limits Limits) *limiter {
 	limits = limits.orDefaults()
-	l := &limiter{busy: busy, authorities: pace.New[authorityKey](limits.ConnectsPerAuthority, maxAuthorities)}
+	l := &limiter{authorities: pace.New[authorityKey](limits.ConnectsPerAuthority, maxAuthorities)}
 	l.limits.Store(&limits)
 	return l
 }
@@ -66,7 +71,7 @@ func (l *limiter) set(limits Limits) {
 // and it was here before.
 func (l *limiter) admit(f *Facts) (done func(), d Decision, ok bool) {
 	known := f.Record.Status == muster.Active
-	if !known && l.busy() {
+	if busy := l.busy.Load(); !known && busy != nil && (*busy)() {
 		return nil, turnAway(f, CauseBusy, "the server has more to do than it can"), false
 	}
 	limits := l.limits.Load()

@@ -32,9 +32,11 @@ const (
 	CauseTLS           Cause = "tls"        // anything else that TLS does not like
 	CauseNoConnect     Cause = "no_connect" // no CONNECT came in time
 	CauseFirstPacket   Cause = "first_packet"
-	CauseTooLarge      Cause = "too_large" // the CONNECT is larger than mqtt.max_packet_size
-	CauseMalformed     Cause = "malformed" // the CONNECT is against the standard
-	CauseWill          Cause = "will"      // the topic of the will has a wildcard
+	CauseTooLarge      Cause = "too_large"      // the CONNECT is larger than mqtt.max_packet_size
+	CauseMalformed     Cause = "malformed"      // the CONNECT is against the standard
+	CauseWebProtocol   Cause = "alpn_websocket" // the same on a listener of WebSocket
+	CauseWebSocket     Cause = "websocket"      // the client opened the WebSocket wrongly, or breaks its rules
+	CauseWill          Cause = "will"           // the topic of the will has a wildcard
 )
 
 // Failure is a connection that ended before its certificate was known.
@@ -100,7 +102,11 @@ func mendTransport(c Cause) string {
 	case CauseCipher:
 		return "let the device offer ECDHE cipher suites with AES-GCM or ChaCha20 and the curve P-256 or X25519, and signatures that fit the key of mqtt.certificate"
 	case CauseProtocol:
-		return "let the device offer the application protocol (ALPN) mqtt or x-amzn-mqtt-ca, or none"
+		return "let the device offer the application protocol (ALPN) mqtt or x-amzn-mqtt-ca, or none; clients of WebSocket, which offer http/1.1, connect to a port of mqtt.websocket"
+	case CauseWebProtocol:
+		return "this port speaks MQTT over WebSocket: let the client offer the application protocol (ALPN) http/1.1 or none; others connect to a port of mqtt.address"
+	case CauseWebSocket:
+		return "let the client open wss://HOST:PORT/mqtt with the subprotocol mqtt and send MQTT in binary messages; clients without WebSocket connect to a port of mqtt.address"
 	case CauseNoCertificate:
 		return "give the device its certificate and key (mosquitto_pub --cert and --key), of a kind that its TLS library can use: RSA, or ECDSA on P-256 or better"
 	case CauseKey:
@@ -114,7 +120,7 @@ func mendTransport(c Cause) string {
 	case CauseNoConnect:
 		return "let the device send CONNECT as soon as TLS is there, or raise mqtt.connect_timeout"
 	case CauseFirstPacket:
-		return "let the device speak MQTT 3.1.1 or 5 and begin with CONNECT"
+		return "let the device speak MQTT 3.1.1 or 5 and begin with CONNECT; clients of WebSocket connect to a port of mqtt.websocket"
 	case CauseWill:
 		return "let the device name one topic for its will, without + and #"
 	case CauseTooLarge:

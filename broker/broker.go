@@ -190,7 +190,7 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	c.inspected(b.gate.Inspect(ctx, tc.ConnectionState(), tc.RemoteAddr().String()))
 	b.observer.Inspected(time.Since(start))
 
-	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate))+time.Millisecond, func() { b.judge(ctx, c) })
+	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate))+time.Millisecond, func() { b.judge(ctx, c, time.Now()) })
 	defer expiry.Stop()
 
 	server, err := b.servers.of(c.candidate.Account)

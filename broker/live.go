@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
@@ -100,6 +101,13 @@ func (l *live) watching(k key) []*conn {
 	return conns
 }
 
+// concerns reports whether a connection is watched for it.
+func (l *live) concerns(k key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.watchers[k]) > 0
+}
+
 func (l *live) all() []*conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,31 +129,42 @@ func (l *live) close() []*conn {
 // sequence, until ctx ends or fn fails.
 type Changes func(ctx context.Context, after uint64, fn func(muster.Change) error) error
 
+// followers is how many goroutines act on changes of certificates, so that one
+// that waits for the registry's disk holds up few others.
+const followers = 4
+
 // Follow re-judges the connections that a change concerns, until ctx ends. It
 // begins after the sequence given and returns nil when ctx ended; any other
 // return means that changes were missed: call RejudgeAll and follow anew.
 //
-// A change of a certificate is acted on at once; one of a policy, which may
-// concern every device of a fleet, by a goroutine of its own, so that a
-// revocation never waits for it. Where the OCSP settings of an issuer change, its
-// devices are asked about by the new ones before they are judged, on another:
-// that takes as long as the network does.
+// A change is noted at once, with the time, and holds up no other. Those of
+// certificates have goroutines of their own. One of a policy may concern every
+// device of a fleet and has another, so that a revocation never waits for it.
+// Where the OCSP settings of an issuer change, its devices are asked about by the
+// new ones before they are judged, on yet another: that takes as long as the
+// network does.
 func (b *Broker) Follow(ctx context.Context, changes Changes, after uint64) error {
 	ctx, cancel := context.WithCancel(ctx)
-	shared, issuers := newQueue(), newQueue()
+	certificates, shared, issuers := newQueue(), newQueue(), newQueue()
+	rejudge := func(t task) { b.rejudge(ctx, b.live.watching(t.key), t.told) }
 	var workers sync.WaitGroup
-	workers.Go(func() { shared.run(ctx, func(k key) { b.rejudge(ctx, b.live.watching(k)) }) })
-	workers.Go(func() { issuers.run(ctx, func(k key) { b.recheckAll(ctx, b.live.watching(k)) }) })
+	for range followers {
+		workers.Go(func() { certificates.run(ctx, rejudge) })
+	}
+	workers.Go(func() { shared.run(ctx, rejudge) })
+	workers.Go(func() { issuers.run(ctx, func(t task) { b.recheckAll(ctx, b.live.watching(t.key)) }) })
 	defer workers.Wait()
 	defer cancel()
 	err := changes(ctx, after, func(c muster.Change) error {
+		k := key{kind: c.Kind, account: c.Account, id: c.ID}
 		switch c.Kind {
 		case muster.KindCertificate:
-			b.rejudge(ctx, b.live.watching(key{kind: c.Kind, id: c.ID}))
+			k.account = ""
+			certificates.put(k, b.live)
 		case muster.KindIssuer:
-			issuers.put(key{kind: c.Kind, account: c.Account, id: c.ID})
+			issuers.put(k, b.live)
 		default:
-			shared.put(key{kind: c.Kind, account: c.Account, id: c.ID})
+			shared.put(k, b.live)
 		}
 		return nil
 	})
@@ -156,22 +175,23 @@ func (b *Broker) Follow(ctx context.Context, changes Changes, after uint64) erro
 }
 
 // RejudgeAll judges every connection again.
-func (b *Broker) RejudgeAll(ctx context.Context) { b.rejudge(ctx, b.live.all()) }
+func (b *Broker) RejudgeAll(ctx context.Context) { b.rejudge(ctx, b.live.all(), time.Now()) }
 
-func (b *Broker) rejudge(ctx context.Context, conns []*conn) {
+func (b *Broker) rejudge(ctx context.Context, conns []*conn, told time.Time) {
 	for _, c := range conns {
-		b.judge(ctx, c)
+		b.judge(ctx, c, told)
 	}
 }
 
-func (b *Broker) judge(ctx context.Context, c *conn) {
+// judge acts on a change that was told at the time given.
+func (b *Broker) judge(ctx context.Context, c *conn, told time.Time) {
 	defer b.recovered(c.NetConn())
 	c.mu.Lock()
 	session, admitted := c.session, c.admitted
 	c.mu.Unlock()
 	switch {
 	case session != nil:
-		session.Rejudge(ctx)
+		session.Rejudge(ctx, told)
 	case admitted && b.recordRefuses(ctx, c):
 		_ = c.NetConn().Close()
 	}
@@ -191,42 +211,4 @@ func (b *Broker) recordRefuses(ctx context.Context, c *conn) bool {
 		return true
 	}
 	return false
-}
-
-// queue holds keys to be looked at, each once.
-type queue struct {
-	mu    sync.Mutex
-	keys  map[key]struct{}
-	ready chan struct{} // holds a token while keys wait
-}
-
-func newQueue() *queue {
-	return &queue{keys: map[key]struct{}{}, ready: make(chan struct{}, 1)}
-}
-
-func (q *queue) put(k key) {
-	q.mu.Lock()
-	q.keys[k] = struct{}{}
-	q.mu.Unlock()
-	select {
-	case q.ready <- struct{}{}:
-	default:
-	}
-}
-
-func (q *queue) run(ctx context.Context, fn func(key)) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-q.ready:
-		}
-		q.mu.Lock()
-		keys := q.keys
-		q.keys = map[key]struct{}{}
-		q.mu.Unlock()
-		for k := range keys {
-			fn(k)
-		}
-	}
 }

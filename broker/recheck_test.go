@@ -238,6 +238,6 @@ func (s *idle) Recheck(context.Context) (admission.Decision, bool) {
 	return admission.Decision{Verdict: admission.Admit}, true
 }
 
-func (*idle) Rejudge(context.Context)    {}
-func (*idle) Kick(muster.Reason, string) {}
-func (*idle) End(bool)                   {}
+func (*idle) Rejudge(context.Context, time.Time) {}
+func (*idle) Kick(muster.Reason, string)         {}
+func (*idle) End(bool)                           {}

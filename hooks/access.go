@@ -124,7 +124,7 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (out packets.Packet
 	}
 	// mochi would answer QoS 2 with a PUBACK, and 3.1.1 has no code to say no.
 	if s != nil {
-		s.expel(packets.ErrNotAuthorized)
+		s.close(packets.ErrNotAuthorized)
 	}
 	return pk, packets.ErrRejectPacket
 }
@@ -165,15 +165,4 @@ func (h *Hook) OnSysInfoTick(info *system.Info) {
 		h.observer.Dropped(int(n))
 	}
 	h.overflowed = info.InflightDropped
-}
-
-// OnWill lets the will go only where the policies still allow it. mochi has no
-// way to refuse one: without a topic it reaches nobody.
-func (h *Hook) OnWill(cl *mqtt.Client, will mqtt.Will) (out mqtt.Will, err error) {
-	defer h.guard("OnWill", func() { out = mqtt.Will{} })
-	s := sessionOf(cl)
-	if s == nil || !s.mayPublish(will.TopicName, will.Retain) {
-		return mqtt.Will{}, nil
-	}
-	return will, nil
 }

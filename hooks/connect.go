@@ -60,12 +60,13 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonFirstConnection,
 			Detail: "provisioned; connect again"})
 	}
-	if d, ok := h.open(ctx, cl, c); !ok {
+	if d, ok := h.open(ctx, cl, c, &pk.Connect); !ok {
 		return h.refuse(cl, c, d)
 	}
-	if d := sessionOf(cl).kicked.Load(); d != nil { // it changed meanwhile
-		return h.refuse(cl, c, *d)
+	if k := sessionOf(cl).kicked.Load(); k != nil { // it changed meanwhile
+		return h.refuse(cl, c, k.Decision)
 	}
+	h.sole.claim(sessionOf(cl))
 	h.grantKeepAlive(cl)
 	h.observer.Connected(out)
 	line, event := h.log.Debug(), "connected"
@@ -97,13 +98,12 @@ func (h *Hook) candidate(ctx context.Context, cl *mqtt.Client) (*admission.Candi
 
 // open makes the session, asks the policies whether the certificate may act as
 // this client, and only then takes the client ID from whoever holds it.
-func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate) (admission.Decision, bool) {
+func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate, asked *packets.ConnectParams) (admission.Decision, bool) {
 	transport := cl.Net.Conn
-	s := &Session{hook: h, client: cl, candidate: c, transport: transport, unlock: func() {}}
-	w := cl.Properties.Will
+	s := &Session{hook: h, client: cl, candidate: c, transport: transport, unlock: func() {}, will: testamentOf(cl, asked)}
 	s.asked.PersistentConnect = !s.transient()
-	if w.Flag != 0 {
-		s.asked.LastWill, s.asked.WillTopic = true, w.TopicName
+	if asked.WillFlag {
+		s.asked.LastWill, s.asked.WillTopic = true, asked.WillTopic
 	}
 	cl.Net.Conn = &attached{Conn: transport, session: s} // before anyone else may close it
 	// mochi would put aliases in place of topics: where the message that brought
@@ -120,13 +120,8 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	if v := s.bound.Load().Evaluate(policy.Connect, cl.ID); v != policy.Allowed {
 		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.denial(policy.Connect, cl.ID)}, false
 	}
-	if w.Flag != 0 && strings.ContainsAny(w.TopicName, "+#") { // mochi checks that of publishes alone
-		c.Facts.Cause = admission.CauseWill
-		return admission.Decision{Reason: muster.ReasonConnectInvalid,
-			Detail: fmt.Sprintf("the will's topic %.128q has a wildcard", w.TopicName)}, false
-	}
-	if w.Flag != 0 && !s.mayPublish(w.TopicName, w.Retain) {
-		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.willDenial(w.TopicName, w.Retain)}, false
+	if d, ok := s.judgeWill(asked, &g); !ok {
+		return d, false
 	}
 	unlock, err := h.ids.lock(ctx, cl.ID)
 	if err != nil {
@@ -141,6 +136,28 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 		// mochi writes a DISCONNECT to it from our goroutine.
 		stop := cutAfter(kickTimeout, old.Net.Conn)
 		s.unlock = func() { stop(); unlock() }
+	}
+	return admission.Decision{}, true
+}
+
+// judgeWill refuses a will that is none or that no policy allows. It is judged
+// once more when it goes out.
+func (s *Session) judgeWill(asked *packets.ConnectParams, g *grounds) (admission.Decision, bool) {
+	wildcard := "" // mochi checks that of publishes alone
+	switch {
+	case !asked.WillFlag:
+		return admission.Decision{}, true
+	case strings.ContainsAny(asked.WillTopic, "+#"):
+		wildcard = fmt.Sprintf("the will's topic %.128q has a wildcard", asked.WillTopic)
+	case strings.ContainsAny(asked.WillProperties.ResponseTopic, "+#"): // [MQTT-3.1.3-9]
+		wildcard = fmt.Sprintf("the will's response topic %.128q has a wildcard", asked.WillProperties.ResponseTopic)
+	}
+	if wildcard != "" {
+		s.candidate.Facts.Cause = admission.CauseWill
+		return admission.Decision{Reason: muster.ReasonConnectInvalid, Detail: wildcard}, false
+	}
+	if !s.mayPublish(asked.WillTopic, asked.WillRetain) {
+		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.willDenial(asked.WillTopic, asked.WillRetain)}, false
 	}
 	return admission.Decision{}, true
 }

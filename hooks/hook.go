@@ -66,6 +66,9 @@ type Config struct {
 	// CloseFirst closes the connection that provisioned its certificate, as
 	// AWS IoT does, instead of admitting it.
 	CloseFirst bool
+	// OneConnection is OneACertificate where a newer connection of a certificate
+	// closes the older one, whatever client IDs they have.
+	OneConnection OneConnection
 	// KeepAliveMax is the longest keep-alive granted to MQTT 5 clients, which
 	// are told; those of MQTT 3.1.1 cannot be told and keep what they asked
 	// for. Default 20 minutes, at most 12 hours.
@@ -104,6 +107,8 @@ type Hook struct {
 	log          zerolog.Logger
 	refusalLog   zerolog.Logger // bounded rate, for what devices cause again and again
 	ids          idLocks
+	sole         *soles // nil where a certificate may have several connections
+	wills        wills
 	events       eventLimiter
 	overflowed   int64 // messages that found a full window, as last told; owned by OnSysInfoTick
 }
@@ -128,7 +133,12 @@ func New(c Config) (*Hook, error) {
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
+	var sole *soles
+	if c.OneConnection == OneACertificate {
+		sole = &soles{newest: map[string]*Session{}}
+	}
 	return &Hook{
+		sole:       sole,
 		refusalLog: c.Log.Sample(&zerolog.BurstSampler{Burst: maxRefusalLines, Period: time.Second}),
 		server:     c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
 		refusals: c.Refusals, closeFirst: c.CloseFirst,
@@ -144,8 +154,8 @@ func (h *Hook) ID() string { return "muster" }
 func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
-		mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
-		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnWill, mqtt.OnDisconnect,
+		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
+		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnDisconnect, mqtt.OnStopped,
 	}, b) >= 0
 }
 
@@ -201,6 +211,7 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 	defer h.guard("OnDisconnect", func() {})
 	if s := sessionOf(cl); s != nil {
 		s.answerFault(err)
+		s.bequeath()
 		if _, driven := s.transport.(Connection); driven {
 			s.holdID()
 		}

@@ -29,9 +29,11 @@ type Session struct {
 	asked     policy.ConnectAttributes     // set before anyone else knows the session
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
 
-	kicked      atomic.Pointer[admission.Decision] // why it has to go; it may do nothing more meanwhile
-	established atomic.Bool                        // its CONNACK was sent
-	parting     atomic.Bool                        // its connection is being closed
+	kicked      atomic.Pointer[kick] // why it has to go; it may do nothing more meanwhile
+	established atomic.Bool          // its CONNACK was sent
+	parting     atomic.Bool          // its connection is being closed
+	begun       bool                 // nothing keeps it out any more; its connection's goroutine owns this
+	will        testament
 
 	unlock func() // frees the client ID; its connection's goroutine owns this and ending
 	ending bool   // the client ID was taken once more, to clean up
@@ -40,22 +42,32 @@ type Session struct {
 	watched    []muster.ResourceKey
 }
 
+// kick is why a session has to go, and since when that is known.
+type kick struct {
+	admission.Decision
+	known time.Time
+}
+
 // Rejudge asks the rules and the policies again after a change, and closes the
-// connection or takes away the subscriptions that are not allowed any more.
-func (s *Session) Rejudge(ctx context.Context) {
-	defer s.hook.guard("Rejudge", func() { s.Kick(muster.ReasonInternalError, "it could not be judged") })
+// connection or takes away the subscriptions that are not allowed any more. The
+// change was told at the time given: from then on the kick is measured.
+func (s *Session) Rejudge(ctx context.Context, told time.Time) {
+	failed := func(why string) {
+		s.kick(kick{admission.Decision{Reason: muster.ReasonInternalError, Detail: why}, told})
+	}
+	defer s.hook.guard("Rejudge", func() { failed("it could not be judged") })
 	if d := s.hook.gate.Standing(ctx, s.candidate); d.Verdict != admission.Admit {
-		s.Kick(d.Reason, d.Detail)
+		s.kick(kick{d, told})
 		return
 	}
 	g, err := s.refresh(ctx)
 	if err != nil {
 		s.hook.log.Error().Err(err).Str("certificate", s.candidate.ID).Msg("policies could not be read; the connection is closed")
-		s.Kick(muster.ReasonInternalError, "the policies could not be read")
+		failed("the policies could not be read")
 		return
 	}
 	if s.bound.Load().Evaluate(policy.Connect, s.client.ID) != policy.Allowed {
-		s.Kick(muster.ReasonPolicyDenied, g.denial(policy.Connect, s.client.ID))
+		s.kick(kick{admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.denial(policy.Connect, s.client.ID)}, told})
 		return
 	}
 	s.judgeSubscriptions()
@@ -65,10 +77,16 @@ func (s *Session) Rejudge(ctx context.Context) {
 // let it stay.
 func (s *Session) Recheck(ctx context.Context) (d admission.Decision, asked bool) {
 	defer s.hook.guard("Recheck", func() { s.Kick(muster.ReasonInternalError, "it could not be judged") })
+	start := time.Now()
 	d, asked = s.hook.gate.Recheck(ctx, s.candidate)
-	if asked && d.Verdict != admission.Admit {
-		s.Kick(d.Reason, d.Detail)
+	if !asked || d.Verdict == admission.Admit {
+		return d, asked
 	}
+	known := s.candidate.Learned()
+	if known.Before(start) { // there was no answer
+		known = time.Now()
+	}
+	s.kick(kick{d, known})
 	return d, asked
 }
 
@@ -167,7 +185,11 @@ const kickTimeout = time.Second
 // Kick closes the connection at once and does not wait for it. A client of
 // MQTT 5 is told why; 3.1.1 has no packet for that.
 func (s *Session) Kick(r muster.Reason, detail string) {
-	if s.kicked.CompareAndSwap(nil, &admission.Decision{Reason: r, Detail: detail}) && s.established.Load() {
+	s.kick(kick{admission.Decision{Reason: r, Detail: detail}, time.Now()})
+}
+
+func (s *Session) kick(k kick) {
+	if s.kicked.CompareAndSwap(nil, &k) && s.established.Load() {
 		s.depart()
 	}
 }
@@ -184,10 +206,10 @@ func (s *Session) admit() {
 
 // depart carries out a kick.
 func (s *Session) depart() {
-	start := time.Now()
-	r, detail := s.kicked.Load().Reason, s.kicked.Load().Detail
+	k := s.kicked.Load()
+	r, detail := k.Reason, k.Detail
 	first := s.part(packets.Code{Code: disconnectOf(r).Code, Reason: reasonString(r, detail, s.client.Properties.Props)}, func() {
-		s.hook.observer.Kicked(r, time.Since(start))
+		s.hook.observer.Kicked(r, time.Since(k.known))
 	})
 	if !first {
 		return
@@ -196,7 +218,7 @@ func (s *Session) depart() {
 		Str("certificate", s.candidate.ID).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).
 		Str("remote", s.candidate.Remote).Msg("connection closed")
 	if r != muster.ReasonShutdown { // all at once would push out what is worth remembering
-		s.hook.gate.Refused(s.candidate, admission.Decision{Reason: r, Detail: detail}, s.client.ID)
+		s.hook.gate.Refused(s.candidate, k.Decision, s.client.ID)
 	}
 }
 
@@ -269,20 +291,12 @@ func cutAfter(d time.Duration, c net.Conn) (stop func()) {
 	return func() { cut.Stop() }
 }
 
-// expel closes the connection from its own goroutine, where MQTT has no other
-// answer. mochi takes a client that was closed there for one that has said
-// goodbye and would forget its will [MQTT-3.1.2-8].
-func (s *Session) expel(c packets.Code) {
-	s.close(c)
-	s.publishWill()
-	atomic.StoreUint32(&s.client.Properties.Will.Flag, 0)
-}
-
 // End is called by whoever drives the connection when EstablishConnection has
 // returned or panicked. If mochi broke off before it had cleaned up, the rest
 // is done here: the will goes out, the session ends.
 func (s *Session) End(panicked bool) {
 	defer func() { s.unlock() }() // the one that holdID may set
+	defer s.bequeath()
 	if !s.current() || !panicked && !s.transient() {
 		return
 	}
@@ -293,7 +307,6 @@ func (s *Session) End(panicked bool) {
 	if panicked {
 		s.answerFault(packets.ErrMalformedPacket)
 		s.client.Stop(packets.ErrMalformedPacket)
-		s.publishWill()
 	}
 	s.client.ClearInflights()
 	s.hook.server.UnsubscribeClient(s.client)
@@ -327,14 +340,4 @@ func (s *Session) holdID() {
 func (s *Session) transient() bool {
 	p := s.client.Properties
 	return p.ProtocolVersion == 5 && p.Props.SessionExpiryInterval == 0 || p.ProtocolVersion < 5 && p.Clean
-}
-
-func (s *Session) publishWill() {
-	will := s.client.Properties.Will
-	if atomic.LoadUint32(&will.Flag) == 0 || !s.mayPublish(will.TopicName, will.Retain) {
-		return
-	}
-	if err := s.hook.server.Publish(will.TopicName, will.Payload, will.Retain, will.Qos); err != nil {
-		s.hook.log.Error().Err(err).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Msg("a will was not published")
-	}
 }

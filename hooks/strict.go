@@ -41,9 +41,10 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (out packets.Pac
 
 // OnPacketProcessed runs when mochi has acted on a packet. With an error it is
 // about to tell the client.
-func (h *Hook) OnPacketProcessed(cl *mqtt.Client, _ packets.Packet, err error) {
+func (h *Hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, err error) {
 	if a, ok := cl.Net.Conn.(*attached); ok && err == nil {
 		a.acting.Store(false)
+		a.session.will.goodbye = pk.FixedHeader.Type == packets.Disconnect && pk.ReasonCode == packets.CodeDisconnect.Code
 	}
 }
 
@@ -124,6 +125,7 @@ func (a *attached) Close() error {
 	if _, driven := a.Conn.(Connection); !driven {
 		defer a.session.unlock()
 	}
+	a.session.hook.sole.release(a.session)
 	if a.session.client.Properties.ProtocolVersion == 5 && a.session.established.Load() && !a.session.parting.Load() &&
 		!a.reading.Load() && !a.acting.Load() && !a.broken.Load() {
 		time.AfterFunc(faultTimeout, func() { _ = a.Conn.Close() })
