@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -32,6 +33,11 @@ type daemon struct {
 	broker  *broker.Broker
 	api     http.Handler
 	tls     *tls.Config // of the API
+
+	checks   []check // of readiness
+	draining atomic.Bool
+	writer   pulse // of the registry
+	loops    loops
 }
 
 func newLog(c *config.Config, w io.Writer) zerolog.Logger {
@@ -59,7 +65,6 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 	if err != nil {
 		return nil, err
 	}
-	d.metrics.OCSPBreakers(func() int { return len(d.ocsp.Breakers()) })
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -73,7 +78,12 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 		return nil, err
 	}
 	d.api, err = api.New(api.Config{Dialects: []api.Dialect{iot}, Log: log, Observe: d.metrics.APIRequest})
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	d.checks = d.readiness()
+	d.observe()
+	return d, nil
 }
 
 func (d *daemon) loadCertificate(l metrics.Listener, section, certificate, key string) (*tls.Config, error) {
@@ -122,12 +132,15 @@ func (d *daemon) run(ctx context.Context, l *listeners) error {
 	front, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(foundation, func() { l.close() }) // a failed foundation ends the front
 	defer stop()
+	defer context.AfterFunc(ctx, func() { d.draining.Store(true) })()
+	devices, operators := d.loops.watch("mqtt", l.mqtt...), d.loops.watch("api", l.api)[0]
 	seq, err := d.store.Seq(ctx)
 	if err == nil {
+		front.Go(func() error { d.writer.feel(ctx, d.store.Beat); return nil })
 		front.Go(func() error { return d.follow(ctx, seq) })
-		front.Go(func() error { return d.broker.Serve(ctx, l.mqtt...) })
+		front.Go(func() error { return d.broker.Serve(ctx, devices...) })
 		front.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
-		front.Go(func() error { return d.serveHTTP(ctx, d.api, l.api) })
+		front.Go(func() error { return d.serveHTTP(ctx, d.api, operators) })
 		front.Go(func() error { return d.serveHTTP(ctx, d.probes(), l.http) })
 		front.Go(func() error { return d.serveHTTP(ctx, d.admin.Handler(), l.admin) })
 		err = front.Wait()
@@ -211,19 +224,4 @@ type debugWriter struct{ log zerolog.Logger }
 func (w debugWriter) Write(p []byte) (int, error) {
 	w.log.Debug().Msg(strings.TrimSpace(string(p)))
 	return len(p), nil
-}
-
-// probes serves metrics and health, for machines on a trusted network.
-func (d *daemon) probes() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", d.metrics.Handler())
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := d.store.Err(); err != nil {
-			http.Error(w, "registry: "+err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, "ok\n")
-	})
-	return mux
 }

@@ -1,12 +1,31 @@
 package main
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/internal/metrics"
 )
+
+// observe has each scrape ask what is not counted as it happens.
+func (d *daemon) observe() {
+	d.metrics.Build(version(), runtime.Version())
+	d.metrics.OCSPBreakers(func() int { return len(d.ocsp.Breakers()) })
+	d.metrics.Registry(d.store, d.config.Registry.PendingCap)
+	d.metrics.DiskFree(metrics.FolderRegistry, func() (uint64, error) { return diskFree(d.config.Registry.Path) })
+	d.metrics.Traffic(func() metrics.Traffic { return metrics.Traffic(d.broker.Traffic()) })
+	d.observeChecks()
+}
+
+// commits joins what the registry's engine tells to the metrics; m may be nil.
+func commits(m *metrics.Metrics) func(updates int, took time.Duration) {
+	if m == nil {
+		return nil
+	}
+	return m.Committed
+}
 
 // brokerObserver joins what package broker tells to the metrics.
 type brokerObserver struct{ m *metrics.Metrics }

@@ -41,7 +41,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	if err != nil {
 		return s, err
 	}
-	s.engine, err = badgerdb.Open(badgerdb.Config{Dir: c.Registry.Path, Logf: func(format string, args ...any) {
+	s.engine, err = badgerdb.Open(badgerdb.Config{Dir: c.Registry.Path, Committed: commits(m), Logf: func(format string, args ...any) {
 		log.Warn().Msgf(format, args...)
 	}})
 	if err != nil {

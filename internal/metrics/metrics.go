@@ -9,8 +9,10 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +43,9 @@ type Metrics struct {
 	kicked           family[muster.Reason, prometheus.Counter]
 	kickSeconds      prometheus.Histogram
 	certificates     *prometheus.GaugeVec
+
+	mu     sync.Mutex
+	expiry map[Listener]time.Time // of the certificates, guarded by mu
 }
 
 // New returns instruments that stand at zero, with those of the Go runtime and
@@ -53,6 +58,7 @@ func New() *Metrics {
 	)
 	return &Metrics{
 		registry: r,
+		expiry:   map[Listener]time.Time{},
 		handshakes: counters(r, "muster_handshakes_total",
 			"TLS handshakes of devices, by the reason they failed for, or ok.", "result", append(reasons(), ok)),
 		handshakeSeconds: histogram(r, "muster_handshake_seconds",
@@ -163,5 +169,15 @@ func (m *Metrics) RevocationKick(took time.Duration) { m.kickSeconds.Observe(too
 
 // CertificateExpires tells when the server certificate of a listener ends.
 func (m *Metrics) CertificateExpires(l Listener, notAfter time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expiry[l] = notAfter
 	m.certificates.WithLabelValues(string(l)).Set(float64(notAfter.Unix()))
+}
+
+// CertificateExpiries returns what CertificateExpires was told.
+func (m *Metrics) CertificateExpiries() map[Listener]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.expiry)
 }
