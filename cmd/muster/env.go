@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,35 +55,12 @@ that a device trusts the broker by). Exits 1, printing none, while no server run
 func running(ctx context.Context, c *config.Config) (addresses, error) {
 	a, err := readAddresses(c.Admin.Path)
 	if err == nil {
-		err = probe(ctx, a, "/livez")
+		_, err = probe(ctx, a, "/livez")
 	}
 	if err != nil {
 		return a, fmt.Errorf("no server runs in %s: %w; start it with muster serve", c.Admin.Path, err)
 	}
 	return a, nil
-}
-
-const probeTimeout = 5 * time.Second
-
-// probe asks the plain HTTP listener of a server.
-func probe(ctx context.Context, a addresses, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(a.HTTP)+path, nil)
-	if err != nil {
-		return err
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
-	w, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer w.Body.Close()
-	if w.StatusCode != http.StatusOK {
-		text, _ := bufio.NewReader(w.Body).ReadString('\n')
-		return fmt.Errorf("%s answers %s: %s", path, w.Status, strings.TrimSpace(text))
-	}
-	return nil
 }
 
 // reachable turns an address that listens everywhere into one to connect to.
@@ -124,27 +99,4 @@ func readCredentials(path string) (id, secret string, err error) {
 		return "", "", errors.New("access key: " + path + " holds none; it must have aws_access_key_id and aws_secret_access_key")
 	}
 	return id, secret, nil
-}
-
-func healthCommand(configPath *string) *cobra.Command {
-	return &cobra.Command{
-		Use:     "health",
-		Short:   "Exit 0 if the server is ready, for container checks",
-		Example: "  muster health --config /etc/muster/muster.yaml",
-		Args:    usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			a, err := running(cmd.Context(), c)
-			if err == nil {
-				err = probe(cmd.Context(), a, "/readyz")
-			}
-			if err == nil {
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "ready")
-			}
-			return err
-		},
-	}
 }
