@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -43,6 +44,7 @@ type Config struct {
 	HandshakeTimeout time.Duration // of TLS; default 10 s
 	ConnectTimeout   time.Duration // from there to CONNECT; default 10 s
 	MaxPacketSize    uint32        // bytes; default 256 KiB
+	Drain            time.Duration // over which goodbyes are spread when Serve stops; default 10 s
 	Limits           Limits
 	Observer         Observer // nil for none
 	Log              zerolog.Logger
@@ -62,6 +64,9 @@ type Broker struct {
 	servers          *servers
 	conns            sync.WaitGroup
 	recheckers       chan struct{} // holds a token for each question under way
+	drainTime        atomic.Int64  // a time.Duration
+	hurried          chan struct{} // closed by Hurry
+	hurry            sync.Once
 }
 
 // New makes a broker. It starts nothing.
@@ -78,10 +83,13 @@ func New(c Config) (*Broker, error) {
 	if c.MaxPacketSize == 0 {
 		c.MaxPacketSize = 256 << 10
 	}
+	if c.Drain == 0 {
+		c.Drain = 10 * time.Second
+	}
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
-	return &Broker{
+	b := &Broker{
 		gate: c.Gate, tls: serverTLS(c.Gate, c.TLS),
 		handshakeTimeout: c.HandshakeTimeout, connectTimeout: c.ConnectTimeout,
 		observer: c.Observer, log: c.Log,
@@ -91,15 +99,17 @@ func New(c Config) (*Broker, error) {
 		servers:  newServers(c.NewHooks, c.MaxPacketSize, c.Log),
 
 		recheckers: make(chan struct{}, recheckers),
-	}, nil
+		hurried:    make(chan struct{}),
+	}
+	b.SetDrain(c.Drain)
+	return b, nil
 }
 
-// drainTimeout bounds the wait for connections to end when Serve stops.
-const drainTimeout = 5 * time.Second
-
 // Serve accepts connections from the listeners until ctx ends; then it closes
-// them and all connections, and returns nil when none is left. A listener that
-// somebody else closes ends it, too.
+// the listeners, ends the handshakes under way, and takes leave of the clients,
+// spread over Config.Drain: until its turn comes, each is served as before. It
+// returns nil when none is left. A listener that somebody else closes ends it,
+// too.
 func (b *Broker) Serve(ctx context.Context, listeners ...net.Listener) error {
 	accepting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -172,7 +182,8 @@ func (b *Broker) recovered(nc net.Conn) {
 	}
 }
 
-// handle is the life of one connection: handshake, index, inspection, MQTT.
+// handle is the life of one connection: handshake, index, inspection, MQTT. The
+// end of ctx ends it before MQTT begins; later, drain takes leave of it.
 func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	tc, ok := b.handshake(ctx, nc)
 	slot.handshakeDone()
@@ -189,8 +200,12 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	start := time.Now()
 	c.inspected(b.gate.Inspect(ctx, tc.ConnectionState(), tc.RemoteAddr().String()))
 	b.observer.Inspected(time.Since(start))
+	if ctx.Err() != nil {
+		return // what was found out may be half of it
+	}
 
-	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate))+time.Millisecond, func() { b.judge(ctx, c, time.Now()) })
+	living := context.WithoutCancel(ctx)
+	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate))+time.Millisecond, func() { b.judge(living, c, time.Now()) })
 	defer expiry.Stop()
 
 	server, err := b.servers.of(c.candidate.Account)
@@ -221,39 +236,6 @@ func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
 		}
 	}()
 	return server.EstablishConnection(listenerID, c)
-}
-
-// drain tells every client that the server stops, waits for the connections to
-// end, cuts off those that do not, and stops the servers of the accounts.
-func (b *Broker) drain() error {
-	for _, c := range b.live.close() {
-		c.shutdown()
-	}
-	ended := make(chan struct{})
-	go func() {
-		b.conns.Wait()
-		close(ended)
-	}()
-	if !within(ended, drainTimeout) {
-		left := b.live.all()
-		b.log.Warn().Int("connections", len(left)).Msg("connections did not end in time and are cut off")
-		for _, c := range left {
-			_ = c.NetConn().Close()
-		}
-		if !within(ended, drainTimeout) { // mochi's Close would wait for them without end
-			return fmt.Errorf("stopping: %d connections did not end", len(b.live.all()))
-		}
-	}
-	return b.servers.close()
-}
-
-func within(done <-chan struct{}, d time.Duration) bool {
-	select {
-	case <-done:
-		return true
-	case <-time.After(d):
-		return false
-	}
 }
 
 type unobserved struct{}

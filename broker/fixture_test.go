@@ -92,7 +92,7 @@ func newFixture(t testing.TB, o options) *fixture {
 func (f *fixture) brokerConfig(o options) broker.Config {
 	policies := hooks.NewPolicies()
 	c := broker.Config{
-		Gate: f.gate, TLS: f.serverTLS(), Observer: f.seen,
+		Gate: f.gate, TLS: f.serverTLS(), Observer: f.seen, Drain: time.Millisecond,
 		NewHooks: func(_ string, s *mqtt.Server) ([]mqtt.Hook, error) {
 			hc := hooks.Config{Server: s, Gate: f.gate, Principals: f.store, Policies: policies, Observer: f.seen}
 			if o.hook != nil {
