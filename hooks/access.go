@@ -63,6 +63,7 @@ func (h *Hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	if cl.Properties.ProtocolVersion < 5 {
 		denied = packets.ErrUnspecifiedError.Code // [MQTT-3.9.3-2] of 3.1.1 knows 0x80 alone
 	}
+	var granted []string
 	for i, f := range pk.Filters {
 		switch {
 		case f.Filter == "":
@@ -72,8 +73,46 @@ func (h *Hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 			if s != nil {
 				s.unsubscribe(f.Filter)
 			}
+		case codes[i] <= packets.CodeGrantedQos2.Code:
+			granted = append(granted, f.Filter)
 		}
 	}
+	if s != nil {
+		s.subscribed(granted)
+	}
+}
+
+// OnUnsubscribe notes which of the subscriptions there are.
+func (h *Hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	defer h.guard("OnUnsubscribe", func() {})
+	s := sessionOf(cl)
+	if s == nil {
+		return pk
+	}
+	s.presence.leaving = nil
+	for _, f := range pk.Filters {
+		if _, ok := cl.State.Subscriptions.Get(f.Filter); ok {
+			s.presence.leaving = append(s.presence.leaving, f.Filter)
+		}
+	}
+	return pk
+}
+
+// OnUnsubscribed tells which of them are gone. mochi also calls it when a session
+// ends, with a packet that nobody sent and so has no number.
+func (h *Hook) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
+	defer h.guard("OnUnsubscribed", func() {})
+	s := sessionOf(cl)
+	if s == nil || pk.PacketID == 0 {
+		return
+	}
+	var gone []string
+	for _, filter := range s.presence.leaving {
+		if _, ok := cl.State.Subscriptions.Get(filter); !ok {
+			gone = append(gone, filter)
+		}
+	}
+	s.unsubscribed(gone)
 }
 
 // OnSessionEstablished judges the subscriptions that were inherited from an
@@ -81,6 +120,7 @@ func (h *Hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	defer h.guard("OnSessionEstablished", func() { cl.Stop(packets.ErrNotAuthorized) })
 	if s := sessionOf(cl); s != nil {
+		s.presence.served.Store(true)
 		s.judgeSubscriptions()
 	}
 }

@@ -174,7 +174,7 @@ func (h *Hook) takenOver(old *Session, by *admission.Candidate) {
 	if by.ID == old.candidate.ID {
 		d.Detail = fmt.Sprintf("the same certificate connected again from %s as the same client", by.Remote)
 	}
-	h.gate.Refused(old.candidate, d, old.client.ID)
+	h.gate.Closed(old.candidate, d, old.client.ID)
 	h.refusalLog.Info().Str("event", "taken_over").Str("reason", string(d.Reason)).Str("detail", d.Detail).
 		Str("certificate", old.candidate.ID).Str("client", fmt.Sprintf("%.128s", old.client.ID)).
 		Str("account", old.candidate.Account).Str("remote", old.candidate.Remote).Msg("client ID taken over")

@@ -110,6 +110,7 @@ type Hook struct {
 	sole         *soles // nil where a certificate may have several connections
 	wills        wills
 	events       eventLimiter
+	versions     versions
 	overflowed   int64 // messages that found a full window, as last told; owned by OnSysInfoTick
 }
 
@@ -153,7 +154,7 @@ func (h *Hook) ID() string { return "muster" }
 // Provides lists the methods that mochi shall call.
 func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
-		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
+		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnUnsubscribed,
 		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnDisconnect, mqtt.OnStopped,
 	}, b) >= 0
@@ -201,6 +202,7 @@ func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 	defer s.unlock()
 	if pk.ReasonCode == packets.CodeSuccess.Code {
 		s.judgeWaiting()
+		s.appear()
 		s.admit()
 	}
 }
@@ -211,6 +213,7 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 	defer h.guard("OnDisconnect", func() {})
 	if s := sessionOf(cl); s != nil {
 		s.answerFault(err)
+		s.vanish(cl.StopCause())
 		s.bequeath()
 		if _, driven := s.transport.(Connection); driven {
 			s.holdID()

@@ -34,6 +34,7 @@ type Session struct {
 	parting     atomic.Bool          // its connection is being closed
 	begun       bool                 // nothing keeps it out any more; its connection's goroutine owns this
 	will        testament
+	presence    presence
 
 	unlock func() // frees the client ID; its connection's goroutine owns this and ending
 	ending bool   // the client ID was taken once more, to clean up
@@ -130,11 +131,14 @@ func (s *Session) watch(keys []muster.ResourceKey) (grown bool) {
 // judgeSubscriptions takes away the subscriptions that no policy allows, those
 // that were inherited from an earlier connection among them.
 func (s *Session) judgeSubscriptions() {
+	var taken []string
 	for filter := range s.client.State.Subscriptions.GetAll() {
 		if !s.maySubscribe(filter) {
 			s.unsubscribe(filter)
+			taken = append(taken, filter)
 		}
 	}
+	s.unsubscribed(taken)
 }
 
 // judgeWaiting takes away the messages that wait since an earlier connection of
@@ -218,13 +222,14 @@ func (s *Session) depart() {
 		Str("certificate", s.candidate.ID).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).
 		Str("remote", s.candidate.Remote).Msg("connection closed")
 	if r != muster.ReasonShutdown { // all at once would push out what is worth remembering
-		s.hook.gate.Refused(s.candidate, k.Decision, s.client.ID)
+		s.hook.gate.Closed(s.candidate, k.Decision, s.client.ID)
 	}
 }
 
 // overflow disconnects a subscriber that cannot keep up, and reports whether
 // this was the first time.
 func (s *Session) overflow(detail string) bool {
+	s.presence.throttled.Store(true)
 	first := s.part(packets.ErrQuotaExceeded, func() {})
 	if first {
 		s.hook.log.Warn().Str("event", "overflow").Str("detail", detail).Str("certificate", s.candidate.ID).
@@ -297,6 +302,7 @@ func cutAfter(d time.Duration, c net.Conn) (stop func()) {
 func (s *Session) End(panicked bool) {
 	defer func() { s.unlock() }() // the one that holdID may set
 	defer s.bequeath()
+	defer s.vanishAt(panicked)
 	if !s.current() || !panicked && !s.transient() {
 		return
 	}

@@ -124,6 +124,9 @@ const faultTimeout = 250 * time.Millisecond
 func (a *attached) Close() error {
 	if _, driven := a.Conn.(Connection); !driven {
 		defer a.session.unlock()
+		if !a.session.presence.served.Load() { // nobody else will tell
+			defer a.session.vanish(nil)
+		}
 	}
 	a.session.hook.sole.release(a.session)
 	if a.session.client.Properties.ProtocolVersion == 5 && a.session.established.Load() && !a.session.parting.Load() &&

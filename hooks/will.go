@@ -169,9 +169,12 @@ func (h *Hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 	s.begun = true
 	old, ok := h.server.Clients.Get(cl.ID)
 	if !ok {
+		s.begins(nil)
 		return
 	}
-	if o := sessionOf(old); o != nil {
+	o := sessionOf(old)
+	s.begins(o)
+	if o != nil {
 		by := resumed
 		if pk.Connect.Clean || o.transient() {
 			by = stranger
