@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"fmt"
@@ -73,11 +74,16 @@ func durable(tb testing.TB) *fixture {
 // is not what is measured.
 func fleet(tb testing.TB, a *mint.Authority, n int) []*mint.Leaf {
 	tb.Helper()
+	return fleetNamed(tb, a, n, "sensor")
+}
+
+func fleetNamed(tb testing.TB, a *mint.Authority, n int, name string) []*mint.Leaf {
+	tb.Helper()
 	first, err := a.Issue(mint.Request{Subject: pkix.Name{CommonName: "first"}})
 	must(tb, err)
 	all := make([]*mint.Leaf, n)
 	for i := range all {
-		all[i], err = a.Issue(mint.Request{Subject: pkix.Name{CommonName: fmt.Sprintf("sensor-%07d", i)}, Key: first.Key})
+		all[i], err = a.Issue(mint.Request{Subject: pkix.Name{CommonName: fmt.Sprintf("%s-%07d", name, i)}, Key: first.Key})
 		must(tb, err)
 	}
 	return all
@@ -86,13 +92,20 @@ func fleet(tb testing.TB, a *mint.Authority, n int) []*mint.Leaf {
 // hello connects as MQTT 3.1.1 and returns when CONNACK has come. The client
 // does not check the server's chain, which would be its own cost.
 func hello(address string, l *mint.Leaf) (net.Conn, error) {
-	conn, err := tls.Dial("tcp", address, &tls.Config{
+	return helloFrom(context.Background(), nil, address, l)
+}
+
+// helloFrom is hello from a local address, until ctx ends.
+func helloFrom(ctx context.Context, from net.Addr, address string, l *mint.Leaf) (net.Conn, error) {
+	d := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: from}, Config: &tls.Config{
 		InsecureSkipVerify: true, ServerName: "localhost", CurvePreferences: []tls.CurveID{tls.X25519},
 		Certificates: []tls.Certificate{{Certificate: [][]byte{l.Cert.Raw}, PrivateKey: l.Key}},
-	})
+	}}
+	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	id := l.Cert.Subject.CommonName
 	packet := append([]byte{0x10, byte(12 + len(id)), 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0x02, 0x58, 0, byte(len(id))}, id...)
 	ack := make([]byte, 4)

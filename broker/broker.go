@@ -60,6 +60,9 @@ type Broker struct {
 	log              zerolog.Logger
 	refusals         zerolog.Logger // bounded rate, for what strangers cause
 	limits           *limiter
+	turns            *turnstile
+	acquainted       *acquainted
+	lastKnown        atomic.Int64 // when a known device came, in nanoseconds
 	live             *live
 	servers          *servers
 	conns            sync.WaitGroup
@@ -95,13 +98,15 @@ func New(c Config) (*Broker, error) {
 		observer: c.Observer, log: c.Log,
 		refusals: c.Log.Sample(&zerolog.BurstSampler{Burst: 50, Period: time.Second}),
 		limits:   newLimiter(c.Limits),
-		live:     newLive(),
-		servers:  newServers(c.NewHooks, c.MaxPacketSize, c.Log),
+		turns:    newTurnstile(), acquainted: newAcquainted(),
+		live:    newLive(),
+		servers: newServers(c.NewHooks, c.MaxPacketSize, c.Log),
 
 		recheckers: make(chan struct{}, recheckers),
 		hurried:    make(chan struct{}),
 	}
 	b.SetDrain(c.Drain)
+	c.Gate.SetBusy(b.busy)
 	return b, nil
 }
 
@@ -200,6 +205,8 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 	start := time.Now()
 	c.inspected(b.gate.Inspect(ctx, tc.ConnectionState(), tc.RemoteAddr().String()))
 	b.observer.Inspected(time.Since(start))
+	b.came(c)
+	defer b.left(c)
 	if ctx.Err() != nil {
 		return // what was found out may be half of it
 	}

@@ -6,6 +6,10 @@ import (
 	"github.com/muster-mqtt/muster/admission"
 )
 
+// SetTurns sets how many handshakes may compute at once. It is called before the
+// first comes.
+func (b *Broker) SetTurns(n int) { b.turns.free = n }
+
 // NewIdle returns a broker without sockets, whose live connections are these
 // sessions, in this order.
 func NewIdle(o Observer, sessions ...admission.Session) *Broker {

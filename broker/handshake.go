@@ -28,6 +28,8 @@ type greeting struct {
 	serverName string
 	protocols  []string
 	versions   []uint16
+	missed     bool          // its turn did not come in time
+	waited     time.Duration // for its turns
 }
 
 type greetingKey struct{}
@@ -50,7 +52,7 @@ func serverTLS(gate *admission.Gate, base *tls.Config) *tls.Config {
 	next := c.GetConfigForClient
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if g, ok := hello.Context().Value(greetingKey{}).(*greeting); ok {
-			*g = greeting{true, hello.ServerName, hello.SupportedProtos, hello.SupportedVersions}
+			*g = greeting{said: true, serverName: hello.ServerName, protocols: hello.SupportedProtos, versions: hello.SupportedVersions}
 		}
 		if next != nil {
 			return next(hello)
@@ -63,11 +65,17 @@ func serverTLS(gate *admission.Gate, base *tls.Config) *tls.Config {
 // handshake returns the TLS connection, or has closed and reported it.
 func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
 	start := time.Now()
-	tc := tls.Server(nc, b.tls)
 	var hello greeting
 	within, cancel := context.WithTimeout(context.WithValue(ctx, greetingKey{}, &hello), b.handshakeTimeout)
 	defer cancel()
+	turn := &turnConn{Conn: nc, turns: b.turns, ctx: within}
+	defer turn.end()
+	if from, ok := network(nc.RemoteAddr()); ok {
+		turn.known = b.acquainted.knows(from, start)
+	}
+	tc := tls.Server(turn, b.tls)
 	err := tc.HandshakeContext(within)
+	hello.missed, hello.waited = turn.missed, turn.waited
 	if err == nil {
 		b.observer.Handshake("", time.Since(start))
 		return tc, true
@@ -76,6 +84,7 @@ func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
 		_ = nc.Close()
 		return nil, false
 	}
+	turn.end() // before the peer may take its time
 	hangUp(nc)
 	b.unsecured(nc.RemoteAddr().String(), &hello, err, within.Err() != nil, time.Since(start))
 	return nil, false
@@ -90,12 +99,20 @@ func (b *Broker) unsecured(remote string, hello *greeting, err error, late bool,
 	case errors.As(err, &untrusted):
 		f.Reason, f.Detail = muster.ReasonUntrustedIssuer, untrusted.Detail
 		b.gate.Located(untrusted, remote)
+	case hello.missed:
+		f.Reason, f.Cause = muster.ReasonBusy, admission.CauseBusy
+		f.Detail = fmt.Sprintf("TLS was not done within %v, for so many others are at it; the device waited %v for its turn",
+			b.handshakeTimeout, hello.waited.Round(time.Millisecond))
 	case late:
 		f.Reason, f.Cause = muster.ReasonHandshakeTimeout, admission.CauseSlow
 		f.Detail = fmt.Sprintf("TLS was not done within %v; %s", b.handshakeTimeout, hello.progress())
 	default:
 		f.Cause, f.Detail = hello.diagnose(b.tls.NextProtos, err)
-		if f.Cause == admission.CauseNoCertificate {
+		switch {
+		case f.Cause == admission.CauseLeft && hello.waited >= time.Second:
+			f.Cause = admission.CauseBusy
+			f.Detail += fmt.Sprintf("; it had waited %v for its turn", hello.waited.Round(time.Millisecond))
+		case f.Cause == admission.CauseNoCertificate:
 			f.Reason = muster.ReasonNoCertificate
 		}
 	}
