@@ -35,6 +35,7 @@ type Metrics struct {
 	stageSeconds     family[Stage, prometheus.Observer]
 	ocsp             ocspMetrics
 	commits          commitMetrics
+	reloads          reloadMetrics
 	connections      prometheus.Gauge
 	rejected         family[Limit, prometheus.Counter]
 	apiRequests      *prometheus.CounterVec
@@ -75,6 +76,7 @@ func New() *Metrics {
 			"Duration of the stages of admission.", "stage", slow(),
 			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol, StageRecheck}),
 		ocsp:    newOCSPMetrics(r),
+		reloads: newReloadMetrics(r),
 		commits: newCommitMetrics(r),
 		connections: gauge(r, "muster_connections",
 			"Connections of devices that are open, from accept on."),

@@ -40,6 +40,8 @@ func exercise() *Metrics {
 	m.MessagesDropped(1)
 	m.Kicked(muster.ReasonInactive)
 	m.RevocationKick(2 * time.Millisecond)
+	m.Reloaded(ReloadDone, time.Unix(1_700_000_000, 0))
+	m.Reloaded(ReloadFailed, time.Unix(1_700_000_001, 0))
 	m.CertificateExpires(ListenerMQTT, time.Unix(1_800_000_000, 0))
 	m.CertificateExpires(ListenerAPI, time.Unix(1_900_000_000, 0))
 	exerciseReadings(m)
@@ -174,10 +176,13 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		`muster_mqtt_inflight_messages`:                                   "11",
 		`muster_mqtt_inflight_dropped_total`:                              "12",
 		`muster_build_info{goversion="go1.26.0",version="v1.2.3"}`:        "1",
-		`muster_ready`:                              "1",
-		`muster_check_ok{check="registry"}`:         "1",
-		`muster_disk_free_bytes{folder="registry"}`: "1.073741824e+09",
-		`muster_disk_free_bytes{folder="sessions"}`: "NaN",
+		`muster_ready`: "1",
+		`muster_reloads_total{outcome="reloaded"}`:            "1",
+		`muster_reloads_total{outcome="failed"}`:              "1",
+		`muster_config_last_reload_success_timestamp_seconds`: "1.7e+09",
+		`muster_check_ok{check="registry"}`:                   "1",
+		`muster_disk_free_bytes{folder="registry"}`:           "1.073741824e+09",
+		`muster_disk_free_bytes{folder="sessions"}`:           "NaN",
 	}
 	for series, value := range want {
 		if got[series] != value {
