@@ -53,7 +53,7 @@ type Config struct {
 // Broker serves MQTT over mutual TLS. Make it with New, run it with Serve.
 type Broker struct {
 	gate             *admission.Gate
-	tls              *tls.Config
+	plain, web       *door // of listeners without and with WebSocket
 	handshakeTimeout time.Duration
 	connectTimeout   time.Duration
 	observer         Observer
@@ -92,8 +92,9 @@ func New(c Config) (*Broker, error) {
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
+	secure := serverTLS(c.Gate, c.TLS)
 	b := &Broker{
-		gate: c.Gate, tls: serverTLS(c.Gate, c.TLS),
+		gate: c.Gate, plain: &door{tls: secure}, web: webDoor(secure),
 		handshakeTimeout: c.HandshakeTimeout, connectTimeout: c.ConnectTimeout,
 		observer: c.Observer, log: c.Log,
 		refusals: c.Log.Sample(&zerolog.BurstSampler{Burst: 50, Period: time.Second}),
@@ -110,11 +111,11 @@ func New(c Config) (*Broker, error) {
 	return b, nil
 }
 
-// Serve accepts connections from the listeners until ctx ends; then it closes
-// the listeners, ends the handshakes under way, and takes leave of the clients,
-// spread over Config.Drain: until its turn comes, each is served as before. It
-// returns nil when none is left. A listener that somebody else closes ends it,
-// too.
+// Serve accepts connections from the listeners, those of type WebSocket among
+// them, until ctx ends; then it closes the listeners, ends the handshakes under
+// way, and takes leave of the clients, spread over Config.Drain: until its turn
+// comes, each is served as before. It returns nil when none is left. A listener
+// that somebody else closes ends it, too.
 func (b *Broker) Serve(ctx context.Context, listeners ...net.Listener) error {
 	accepting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -141,7 +142,7 @@ func (b *Broker) acceptFrom(ctx context.Context, l net.Listener) error {
 		nc, err := l.Accept()
 		if err == nil {
 			backoff = 0
-			b.accept(ctx, nc)
+			b.accept(ctx, nc, b.doorOf(l))
 			continue
 		}
 		if ctx.Err() != nil {
@@ -160,7 +161,7 @@ func (b *Broker) acceptFrom(ctx context.Context, l net.Listener) error {
 }
 
 // accept applies the limits and starts the connection's goroutine.
-func (b *Broker) accept(ctx context.Context, nc net.Conn) {
+func (b *Broker) accept(ctx context.Context, nc net.Conn, d *door) {
 	done, limit := b.limits.admit(nc.RemoteAddr())
 	if limit != "" {
 		b.reject(nc, limit)
@@ -173,7 +174,7 @@ func (b *Broker) accept(ctx context.Context, nc net.Conn) {
 		defer b.conns.Done()
 		defer b.observer.Open(-1)
 		defer done.all()
-		b.handle(ctx, nc, done)
+		b.handle(ctx, nc, d, done)
 	}()
 }
 
@@ -189,8 +190,8 @@ func (b *Broker) recovered(nc net.Conn) {
 
 // handle is the life of one connection: handshake, index, inspection, MQTT. The
 // end of ctx ends it before MQTT begins; later, drain takes leave of it.
-func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
-	tc, ok := b.handshake(ctx, nc)
+func (b *Broker) handle(ctx context.Context, nc net.Conn, d *door, slot *slot) {
+	tc, ok := b.handshake(ctx, nc, d)
 	slot.handshakeDone()
 	if !ok {
 		return
@@ -220,8 +221,12 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 		b.log.Error().Err(err).Str("account", c.candidate.Account).Msg("the account's server could not be started")
 		return
 	}
-	_ = tc.SetDeadline(time.Now().Add(b.connectTimeout)) // mochi sets its own after CONNECT
-	err = b.establish(server, c)
+	deadline := time.Now().Add(b.connectTimeout)
+	_ = tc.SetDeadline(deadline) // mochi sets its own after CONNECT
+	transport, err := b.transport(d, c, deadline)
+	if err == nil {
+		err = b.establish(server, c, transport)
+	}
 	if !c.understood {
 		b.unheard(c, err)
 	}
@@ -230,7 +235,7 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, slot *slot) {
 
 // establish runs the MQTT connection to its end. mochi's decoders panic on
 // some packets and nothing in mochi recovers: only this connection may pay.
-func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
+func (b *Broker) establish(server *mqtt.Server, c *conn, transport net.Conn) (err error) {
 	defer func() {
 		r := recover()
 		if r != nil {
@@ -242,7 +247,7 @@ func (b *Broker) establish(server *mqtt.Server, c *conn) (err error) {
 			s.End(r != nil)
 		}
 	}()
-	return server.EstablishConnection(listenerID, c)
+	return server.EstablishConnection(listenerID, transport)
 }
 
 type unobserved struct{}

@@ -63,7 +63,7 @@ func serverTLS(gate *admission.Gate, base *tls.Config) *tls.Config {
 }
 
 // handshake returns the TLS connection, or has closed and reported it.
-func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
+func (b *Broker) handshake(ctx context.Context, nc net.Conn, d *door) (*tls.Conn, bool) {
 	start := time.Now()
 	var hello greeting
 	within, cancel := context.WithTimeout(context.WithValue(ctx, greetingKey{}, &hello), b.handshakeTimeout)
@@ -73,7 +73,7 @@ func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
 	if from, ok := network(nc.RemoteAddr()); ok {
 		turn.known = b.acquainted.knows(from, start)
 	}
-	tc := tls.Server(turn, b.tls)
+	tc := tls.Server(turn, d.tls)
 	err := tc.HandshakeContext(within)
 	hello.missed, hello.waited = turn.missed, turn.waited
 	if err == nil {
@@ -86,13 +86,13 @@ func (b *Broker) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, bool) {
 	}
 	turn.end() // before the peer may take its time
 	hangUp(nc)
-	b.unsecured(nc.RemoteAddr().String(), &hello, err, within.Err() != nil, time.Since(start))
+	b.unsecured(d, nc.RemoteAddr().String(), &hello, err, within.Err() != nil, time.Since(start))
 	return nil, false
 }
 
 // unsecured tells the log, the metrics and the memory of explain why there is no
 // TLS.
-func (b *Broker) unsecured(remote string, hello *greeting, err error, late bool, took time.Duration) {
+func (b *Broker) unsecured(d *door, remote string, hello *greeting, err error, late bool, took time.Duration) {
 	var untrusted *admission.UntrustedError
 	f := admission.Failure{Reason: muster.ReasonHandshakeFailed, SNI: hello.serverName, Remote: remote}
 	switch {
@@ -107,13 +107,15 @@ func (b *Broker) unsecured(remote string, hello *greeting, err error, late bool,
 		f.Reason, f.Cause = muster.ReasonHandshakeTimeout, admission.CauseSlow
 		f.Detail = fmt.Sprintf("TLS was not done within %v; %s", b.handshakeTimeout, hello.progress())
 	default:
-		f.Cause, f.Detail = hello.diagnose(b.tls.NextProtos, err)
+		f.Cause, f.Detail = hello.diagnose(d.tls.NextProtos, err)
 		switch {
 		case f.Cause == admission.CauseLeft && hello.waited >= time.Second:
 			f.Cause = admission.CauseBusy
 			f.Detail += fmt.Sprintf("; it had waited %v for its turn", hello.waited.Round(time.Millisecond))
 		case f.Cause == admission.CauseNoCertificate:
 			f.Reason = muster.ReasonNoCertificate
+		case f.Cause == admission.CauseProtocol && d.upgrader != nil:
+			f.Cause = admission.CauseWebProtocol
 		}
 	}
 	if untrusted == nil {

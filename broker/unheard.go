@@ -31,12 +31,15 @@ func (b *Broker) reject(nc net.Conn, limit admission.Cause) {
 func (b *Broker) unheard(c *conn, err error) {
 	reason, cause, detail := muster.ReasonConnectInvalid, admission.CauseMalformed, ""
 	var code packets.Code
+	var web *webError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
 		return
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason, cause = muster.ReasonHandshakeTimeout, admission.CauseNoConnect
 		detail = fmt.Sprintf("no CONNECT came within %v after TLS", b.connectTimeout)
+	case errors.As(err, &web):
+		cause, detail = admission.CauseWebSocket, web.detail
 	case errors.Is(err, packets.ErrProtocolViolationRequireFirstConnect):
 		cause, detail = admission.CauseFirstPacket, "the first packet is no CONNECT"
 	case errors.Is(err, packets.ErrPacketTooLarge):
