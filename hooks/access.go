@@ -19,10 +19,16 @@ import (
 //
 // It runs for each delivery, in the publisher's goroutine: no locks, no
 // allocation.
+//
+// A session that was brought back from a store has had no connection yet. What
+// comes meanwhile waits for it, and judgeWaiting judges that when its device
+// connects.
 func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
 	defer h.guard("OnACLCheck", func() { ok = false })
 	s := sessionOf(cl)
 	switch {
+	case s == nil && cl.Net.Conn == nil && !cl.Net.Inline:
+		return !write
 	case s == nil || s.kicked.Load() != nil:
 		return false
 	case write:

@@ -19,7 +19,7 @@ const everything = `{"Version":"2012-10-17","Statement":[
 func admitted(tb testing.TB) (*Hook, *mqtt.Client) {
 	tb.Helper()
 	server := mqtt.New(&mqtt.Options{InlineClient: true})
-	h := &Hook{server: server, observer: unobserved{}}
+	h := &Hook{server: server, keeper: unkept{}, observer: unobserved{}}
 	ours, theirs := net.Pipe()
 	tb.Cleanup(func() {
 		_ = ours.Close()

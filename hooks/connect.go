@@ -137,6 +137,11 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 		stop := cutAfter(kickTimeout, old.Net.Conn)
 		s.unlock = func() { stop(); unlock() }
 	}
+	if !s.transient() {
+		if r, detail := h.keeper.Refuses(cl.ID); r != "" {
+			return admission.Decision{Reason: r, Detail: detail}, false
+		}
+	}
 	return admission.Decision{}, true
 }
 

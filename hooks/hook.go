@@ -46,6 +46,16 @@ type Observer interface {
 	Dropped(n int) // messages that did not fit into a subscriber's queue
 }
 
+// Keeper keeps the sessions that outlive their connection.
+type Keeper interface {
+	// Refuses tells why a session of that kind cannot begin for a client ID; ""
+	// when it can.
+	Refuses(clientID string) (r muster.Reason, detail string)
+	// Ended tells that a session is taken from the server by other means than
+	// those that mochi has hooks for.
+	Ended(cl *mqtt.Client)
+}
+
 // Refusals says how a refused client is told.
 type Refusals string
 
@@ -76,6 +86,7 @@ type Config struct {
 	// WriteTimeout is how long a client may take to accept one packet before it
 	// is cut off; so long it may hold up those who publish to it. Default 5 s.
 	WriteTimeout time.Duration
+	Keeper       Keeper   // of the same server's sessions; nil for none
 	Observer     Observer // nil for none
 	Log          zerolog.Logger
 }
@@ -103,6 +114,7 @@ type Hook struct {
 	closeFirst   bool
 	keepAlive    uint16
 	writeTimeout time.Duration
+	keeper       Keeper
 	observer     Observer
 	log          zerolog.Logger
 	refusalLog   zerolog.Logger // bounded rate, for what devices cause again and again
@@ -134,6 +146,9 @@ func New(c Config) (*Hook, error) {
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
+	if c.Keeper == nil {
+		c.Keeper = unkept{}
+	}
 	var sole *soles
 	if c.OneConnection == OneACertificate {
 		sole = &soles{newest: map[string]*Session{}}
@@ -144,7 +159,7 @@ func New(c Config) (*Hook, error) {
 		server:     c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
 		refusals: c.Refusals, closeFirst: c.CloseFirst,
 		keepAlive:    uint16(min(max(c.KeepAliveMax/time.Second, 1), maxKeepAlive)),
-		writeTimeout: c.WriteTimeout, observer: c.Observer, log: c.Log,
+		writeTimeout: c.WriteTimeout, keeper: c.Keeper, observer: c.Observer, log: c.Log,
 	}, nil
 }
 
@@ -220,6 +235,11 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		}
 	}
 }
+
+type unkept struct{}
+
+func (unkept) Refuses(string) (muster.Reason, string) { return "", "" }
+func (unkept) Ended(*mqtt.Client)                     {}
 
 type unobserved struct{}
 

@@ -314,6 +314,7 @@ func (s *Session) End(panicked bool) {
 		s.answerFault(packets.ErrMalformedPacket)
 		s.client.Stop(packets.ErrMalformedPacket)
 	}
+	s.hook.keeper.Ended(s.client)
 	s.client.ClearInflights()
 	s.hook.server.UnsubscribeClient(s.client)
 	s.hook.server.Clients.Delete(s.client.ID)
