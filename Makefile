@@ -2,7 +2,10 @@
 
 GO      ?= go
 PKGS    := gcc libc6-dev openssl mosquitto-clients awscli strace curl ca-certificates bubblewrap jq git make
+# How long: each fuzz target, hostile sessions, the load of a fleet.
 FUZZ    ?= 60s
+HOSTILE ?= 3m
+SOAK    ?= 5m
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 DIST    ?= dist
@@ -36,12 +39,14 @@ unit: ## all packages, with the race detector; without it what counts allocation
 e2e: build ## the program, with clients that others wrote
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./e2e
 
-fuzz: ## every fuzz target for FUZZ each
+fuzz: build ## every fuzz target for FUZZ each, then whole hostile sessions for HOSTILE against the program
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$p; done; done
+	MUSTER_HOSTILE_TIME=$(HOSTILE) CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 24h -run '^TestHostileSessions$$' ./e2e
 
-soak: ## what takes long: half a minute of synced registrations by 64 callers, engine and rules
+soak: build ## a fleet and its trouble for SOAK, revocations of thousands, half a minute of synced registrations
+	SOAK=$(SOAK) CGO_ENABLED=0 $(GO) test -tags soak -count=1 -v -timeout 24h -run '^Test(Soak|Kick)' ./e2e
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Register64/memtable=32MiB' -benchtime 400000x -timeout 30m ./registry/badgerdb
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench 'Enrol' -benchtime 350000x -timeout 30m ./registry
 
