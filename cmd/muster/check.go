@@ -98,6 +98,9 @@ func split(address string) (host string, port int) {
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String() // an IPv6 address has many spellings
+	}
 	return host, port
 }
 

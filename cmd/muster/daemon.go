@@ -134,6 +134,7 @@ func (d *daemon) run(ctx context.Context, l *listeners) error {
 	defer stop()
 	defer context.AfterFunc(ctx, func() { d.draining.Store(true) })()
 	devices, operators := d.loops.watch("mqtt", l.mqtt...), d.loops.watch("api", l.api)[0]
+	devices = append(devices, overWebSocket(d.loops.watch("websocket", l.websocket...))...)
 	seq, err := d.store.Seq(ctx)
 	if err == nil {
 		front.Go(func() error { d.writer.feel(ctx, d.store.Beat); return nil })

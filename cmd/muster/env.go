@@ -21,7 +21,9 @@ func envCommand(configPath *string) *cobra.Command {
 		Short: "Print shell exports that point tools at the running server",
 		Long: `Print shell exports for the running server and its first access key: what the
 AWS tools read, and MUSTER_MQTT, MUSTER_HTTP (host:port) and MUSTER_CA (the file
-that a device trusts the broker by). Exits 1, printing none, while no server runs.`,
+that a device trusts the broker by). Of several listeners MUSTER_MQTT is the first,
+and MUSTER_WEBSOCKET, where there is one, the first of MQTT over WebSocket. Exits
+1, printing none, while no server runs.`,
 		Example: `  eval "$(muster env)"
   aws iot list-certificates --endpoint-url "$AWS_ENDPOINT_URL"`,
 		Args: usageArgs(cobra.NoArgs),
@@ -38,12 +40,16 @@ that a device trusts the broker by). Exits 1, printing none, while no server run
 			if err != nil {
 				return err
 			}
-			for _, v := range [][2]string{
+			exports := [][2]string{
 				{"AWS_ENDPOINT_URL", "https://" + reachable(a.API)}, {"AWS_ACCESS_KEY_ID", id},
 				{"AWS_SECRET_ACCESS_KEY", secret}, {"AWS_DEFAULT_REGION", c.Region},
 				{"AWS_CA_BUNDLE", filepath.Join(c.Dir, rootFile)}, {"MUSTER_MQTT", reachable(a.MQTT[0])},
 				{"MUSTER_HTTP", reachable(a.HTTP)}, {"MUSTER_CA", filepath.Join(c.Dir, rootFile)},
-			} {
+			}
+			if len(a.WebSocket) > 0 {
+				exports = append(exports, [2]string{"MUSTER_WEBSOCKET", reachable(a.WebSocket[0])})
+			}
+			for _, v := range exports {
 				fmt.Fprintf(cmd.OutOrStdout(), "export %s=%s\n", v[0], shellQuote(v[1]))
 			}
 			return nil

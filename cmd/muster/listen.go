@@ -9,12 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/muster-mqtt/muster/broker"
 	"github.com/muster-mqtt/muster/config"
 )
 
 // listeners are the open sockets of a server.
 type listeners struct {
-	mqtt             []net.Listener
+	mqtt, websocket  []net.Listener
 	api, http, admin net.Listener
 	addresses        addresses
 }
@@ -27,12 +28,13 @@ func listen(c *config.Config, apiTLS *tls.Config) (l *listeners, err error) {
 			l.close()
 		}
 	}()
-	for _, address := range c.MQTT.Address {
-		socket, err := net.Listen("tcp", address)
-		if err != nil {
-			return l, fmt.Errorf("mqtt.address: %w; choose another with --mqtt", err)
-		}
-		l.mqtt, l.addresses.MQTT = append(l.mqtt, socket), append(l.addresses.MQTT, socket.Addr().String())
+	l.mqtt, l.addresses.MQTT, err = listenAll("mqtt.address", "mqtt", c.MQTT.Address)
+	if err != nil {
+		return l, err
+	}
+	l.websocket, l.addresses.WebSocket, err = listenAll("mqtt.websocket", "websocket", c.MQTT.Websocket)
+	if err != nil {
+		return l, err
 	}
 	for _, s := range []struct {
 		name    string
@@ -53,6 +55,28 @@ func listen(c *config.Config, apiTLS *tls.Config) (l *listeners, err error) {
 	l.addresses.Socket = filepath.Join(c.Admin.Path, socketFile)
 	l.admin, err = listenSocket(l.addresses.Socket)
 	return l, err
+}
+
+// listenAll opens the listeners of a key, which a flag may stand for, and returns
+// those that it could open, with an error where that is not all.
+func listenAll(key, flag string, addresses []string) (sockets []net.Listener, bound []string, err error) {
+	for _, address := range addresses {
+		socket, err := net.Listen("tcp", address)
+		if err != nil {
+			return sockets, nil, fmt.Errorf("%s: %w; choose another with --%s", key, err, flag)
+		}
+		sockets, bound = append(sockets, socket), append(bound, socket.Addr().String())
+	}
+	return sockets, bound, nil
+}
+
+// overWebSocket tells the broker what clients of these listeners speak.
+func overWebSocket(listeners []net.Listener) []net.Listener {
+	marked := make([]net.Listener, len(listeners))
+	for i, l := range listeners {
+		marked[i] = broker.WebSocket{Listener: l}
+	}
+	return marked
 }
 
 // maxSocketPath is what fits into the kernel's sockaddr_un with its final zero.
@@ -122,7 +146,7 @@ func (s *socket) Close() error {
 }
 
 func (l *listeners) close() {
-	for _, s := range append(slices.Clone(l.mqtt), l.api, l.http, l.admin) {
+	for _, s := range slices.Concat(l.mqtt, l.websocket, []net.Listener{l.api, l.http, l.admin}) {
 		if s != nil {
 			_ = s.Close() // most are closed by whoever served them
 		}

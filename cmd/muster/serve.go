@@ -16,16 +16,17 @@ import (
 )
 
 func serveCommand(configPath *string) *cobra.Command {
-	var mqtt []string
+	var mqtt, websocket []string
 	var api, http string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Run the server until SIGTERM or an interrupt: MQTT over mutual TLS for devices,
-HTTPS for the AWS IoT API, plain HTTP for /metrics, /livez and /readyz, and a
-unix socket for this command line. Port 0 picks a free one; the addresses in use
-are logged, and written to addresses.json beside the configuration.`,
-		Example: "  muster serve\n  muster serve --mqtt 0.0.0.0:8883 --api 127.0.0.1:0",
+and over WebSocket where an address is given for that, HTTPS for the AWS IoT API,
+plain HTTP for /metrics, /livez and /readyz, and a unix socket for this command
+line. Port 0 picks a free one; the addresses in use are logged, and written to
+addresses.json beside the socket.`,
+		Example: "  muster serve\n  muster serve --mqtt 0.0.0.0:8883 --mqtt 0.0.0.0:443 --websocket 0.0.0.0:8884",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(*configPath)
@@ -38,6 +39,7 @@ are logged, and written to addresses.json beside the configuration.`,
 				use   func()
 			}{
 				{"mqtt", mqtt, func() { c.MQTT.Address = mqtt }},
+				{"websocket", websocket, func() { c.MQTT.Websocket = websocket }},
 				{"api", []string{api}, func() { c.API.Address = api }},
 				{"http", []string{http}, func() { c.HTTP.Address = http }},
 			} {
@@ -55,6 +57,7 @@ are logged, and written to addresses.json beside the configuration.`,
 		},
 	}
 	cmd.Flags().StringSliceVar(&mqtt, "mqtt", nil, "`address` of the MQTT listener, instead of mqtt.address; may be given several times")
+	cmd.Flags().StringSliceVar(&websocket, "websocket", nil, "`address` of a listener of MQTT over WebSocket, instead of mqtt.websocket; may be given several times")
 	cmd.Flags().StringVar(&api, "api", "", "`address` of the HTTPS API, instead of api.address")
 	cmd.Flags().StringVar(&http, "http", "", "`address` of metrics and probes, instead of http.address")
 	return cmd
@@ -62,10 +65,11 @@ are logged, and written to addresses.json beside the configuration.`,
 
 // addresses are those that a running server listens on.
 type addresses struct {
-	MQTT   []string `json:"mqtt"`
-	API    string   `json:"api"`
-	HTTP   string   `json:"http"`
-	Socket string   `json:"socket"`
+	MQTT      []string `json:"mqtt"`
+	WebSocket []string `json:"websocket,omitempty"`
+	API       string   `json:"api"`
+	HTTP      string   `json:"http"`
+	Socket    string   `json:"socket"`
 }
 
 // write puts the file in its place by rename, so that nobody reads half of it.
@@ -111,7 +115,7 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, ready func
 		return err
 	}
 	defer func() { _ = os.Remove(filepath.Join(c.Admin.Path, addressesFile)) }()
-	log.Info().Str("event", "listening").Strs("mqtt", l.addresses.MQTT).Str("api", l.addresses.API).
+	log.Info().Str("event", "listening").Strs("mqtt", l.addresses.MQTT).Strs("websocket", l.addresses.WebSocket).Str("api", l.addresses.API).
 		Str("http", l.addresses.HTTP).Str("socket", l.addresses.Socket).Str("version", version()).Msg("muster serves")
 	if ready != nil {
 		ready(l.addresses)
