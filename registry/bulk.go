@@ -11,11 +11,12 @@ import (
 	"github.com/muster-mqtt/muster"
 )
 
-// MaxSettle is how many certificates one SettlePending decides on: few enough
+// MaxSettle is how many certificates one Settle decides on: few enough
 // that registrations behind it do not wait noticeably. Who has more, loops.
 const MaxSettle = 50
 
-// Settlement is what becomes of certificates that wait for activation.
+// Settlement is what becomes of certificates that wait for activation, or of
+// those in other states that are revoked.
 type Settlement struct {
 	// Status is Active, Inactive or Revoked; "" deletes the record, so that the
 	// device starts afresh at its next connect.
@@ -23,17 +24,20 @@ type Settlement struct {
 	// Policies are attached in the transaction that activates: no device is let
 	// in without what it was approved with. Only with Active.
 	Policies []string
-	DryRun   bool // judge, and write nothing
+	// From are the states that are decided on: Active, Inactive and
+	// PendingActivation. nil is PendingActivation; others only for Revoked.
+	From   []muster.Status
+	DryRun bool // judge, and write nothing
 }
 
-// Outcome is what SettlePending did to one certificate.
+// Outcome is what Settle did to one certificate.
 type Outcome string
 
 // The outcomes.
 const (
 	OutcomeDone    Outcome = "done"
-	OutcomeSkipped Outcome = "skipped" // it does not wait (any more)
-	OutcomeFailed  Outcome = "failed"  // it waits still
+	OutcomeSkipped Outcome = "skipped" // it is in none of the states (any more)
+	OutcomeFailed  Outcome = "failed"  // it is as it was
 )
 
 // Settled tells what became of one certificate.
@@ -46,12 +50,12 @@ type Settled struct {
 	Certificate muster.Certificate
 }
 
-// SettlePending decides on certificates that are PENDING_ACTIVATION, at most
-// MaxSettle, in one transaction, or several if they are larger than one takes.
+// Settle decides on certificates that are PENDING_ACTIVATION, or in the states
+// that the settlement names, at most MaxSettle, in one transaction, or several if they are larger than one takes.
 // Each is judged within it: what is in another state by then, because its
 // device, an operator or its issuer was faster, is skipped and stays as it is. A
 // policy that does not exist is ErrNotFound, and nothing is written.
-func (s *Store) SettlePending(ctx context.Context, account string, ids []string, how Settlement) ([]Settled, error) {
+func (s *Store) Settle(ctx context.Context, account string, ids []string, how Settlement) ([]Settled, error) {
 	if len(ids) > MaxSettle {
 		return nil, fmt.Errorf("%d certificates at once, want at most %d: %w", len(ids), MaxSettle, muster.ErrInvalid)
 	}
@@ -67,11 +71,11 @@ func (s *Store) SettlePending(ctx context.Context, account string, ids []string,
 	if !errors.Is(err, ErrTooLarge) || len(ids) < 2 {
 		return j.settled, err
 	}
-	first, err := s.SettlePending(ctx, account, ids[:len(ids)/2], how)
+	first, err := s.Settle(ctx, account, ids[:len(ids)/2], how)
 	if err != nil {
 		return first, err
 	}
-	rest, err := s.SettlePending(ctx, account, ids[len(ids)/2:], how)
+	rest, err := s.Settle(ctx, account, ids[len(ids)/2:], how)
 	return append(first, rest...), err
 }
 
@@ -85,6 +89,18 @@ func checkSettlement(how *Settlement) error {
 	default:
 		return fmt.Errorf("status %q: want ACTIVE, INACTIVE or REVOKED: %w", how.Status, muster.ErrInvalid)
 	}
+	if how.From == nil {
+		how.From = []muster.Status{muster.PendingActivation}
+	}
+	for _, from := range how.From {
+		switch {
+		case from == muster.PendingActivation:
+		case how.Status != muster.Revoked:
+			return fmt.Errorf("status %s is to be settled: what does not wait can be revoked only: %w", from, muster.ErrInvalid)
+		case from != muster.Active && from != muster.Inactive:
+			return fmt.Errorf("status %q is to be settled: want ACTIVE, INACTIVE or PENDING_ACTIVATION: %w", from, muster.ErrInvalid)
+		}
+	}
 	how.Policies = sortedNames(how.Policies)
 	if n := len(how.Policies); n > maxPolicies {
 		return fmt.Errorf("%d policies, want at most %d: %w", n, maxPolicies, muster.ErrLimit)
@@ -92,7 +108,7 @@ func checkSettlement(how *Settlement) error {
 	return nil
 }
 
-// settling is one run of SettlePending.
+// settling is one run of Settle.
 type settling struct {
 	Settlement
 	account string
@@ -129,8 +145,12 @@ func (j *settling) tell(id string, o Outcome, detail string, c muster.Certificat
 }
 
 func (j *settling) decide(c *certificateTx, t *tx) error {
-	if c.Status != muster.PendingActivation {
-		j.tell(c.ID, OutcomeSkipped, fmt.Sprintf("it is %s and does not wait", c.Status), c.Certificate)
+	if !slices.Contains(j.From, c.Status) {
+		detail := fmt.Sprintf("it is %s", c.Status)
+		if len(j.From) == 1 && j.From[0] == muster.PendingActivation {
+			detail += " and does not wait"
+		}
+		j.tell(c.ID, OutcomeSkipped, detail, c.Certificate)
 		return nil
 	}
 	policies := sortedNames(slices.Concat(c.Policies, j.Policies))

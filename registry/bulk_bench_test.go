@@ -111,7 +111,7 @@ func BenchmarkSettle(b *testing.B) {
 	for p := (registry.Page{Limit: registry.MaxSettle}); ; {
 		page, next, err := c.store.SelectCertificates(b.Context(), filter, p)
 		c.ok(err)
-		settled, err := c.store.SettlePending(b.Context(), account, idsOf(page), registry.Settlement{Status: muster.Active, Policies: []string{"p"}})
+		settled, err := c.store.Settle(b.Context(), account, idsOf(page), registry.Settlement{Status: muster.Active, Policies: []string{"p"}})
 		c.ok(err)
 		done += len(settled)
 		if p.After = next; next == nil {

@@ -103,8 +103,8 @@ func (f *fixture) compareSelection(all []muster.Certificate, filter registry.Cer
 	}
 }
 
-// TestSettlePending is every status, decided on in every way.
-func TestSettlePending(t *testing.T) { onBothEngines(t, testSettle) }
+// TestSettle is every status, decided on in every way.
+func TestSettle(t *testing.T) { onBothEngines(t, testSettle) }
 
 func testSettle(f *fixture) {
 	ca := f.mint("Settle")
@@ -116,19 +116,29 @@ func testSettle(f *fixture) {
 		for _, how := range []registry.Settlement{
 			{Status: muster.Active, Policies: []string{"p", "p"}}, {Status: muster.Inactive}, {Status: muster.Revoked}, {},
 			{Status: muster.Active, Policies: []string{"p"}, DryRun: true}, {DryRun: true},
+			{Status: muster.Revoked, From: []muster.Status{muster.Active, muster.Inactive}},
+			{Status: muster.Revoked, From: []muster.Status{muster.Active, muster.Inactive}, DryRun: true},
 		} {
 			what := fmt.Sprintf("%s, %+v", status, how)
 			c := f.inStatus(a, ca, what, status)
 			before := f.seq()
-			settled := must(f.SettlePending(f.Context(), account, []string{c.ID}, how))(f)
+			settled := must(f.Settle(f.Context(), account, []string{c.ID}, how))(f)
 			f.compareSettled(what, c, how, settled)
-			if waits := status == muster.PendingActivation; (f.seq() != before) != (waits && !how.DryRun) {
+			if (f.seq() != before) != (meant(how, status) && !how.DryRun) {
 				f.Errorf("%s: something or nothing was written", what)
 			}
 			f.step()
 		}
 	}
-	f.pendingCount(account, a.ID, 2) // of the dry runs
+	f.pendingCount(account, a.ID, 4) // of the dry runs, and of those that revoked others
+}
+
+// meant reports whether a certificate in this status is decided on.
+func meant(how registry.Settlement, status muster.Status) bool {
+	if how.From == nil {
+		return status == muster.PendingActivation
+	}
+	return slices.Contains(how.From, status)
 }
 
 // compareSettled compares what was told of one certificate with what is stored.
@@ -139,7 +149,7 @@ func (f *fixture) compareSettled(what string, was muster.Certificate, how regist
 	}
 	stored, err := f.Certificate(f.Context(), account, was.ID)
 	got := settled[0]
-	if was.Status != muster.PendingActivation {
+	if !meant(how, was.Status) {
 		if got.Outcome != registry.OutcomeSkipped || !strings.Contains(got.Detail, string(was.Status)) || stored.Revision != was.Revision {
 			f.Errorf("%s: %+v, stored %+v", what, got, stored)
 		}
@@ -191,16 +201,19 @@ func testSettleRefuses(f *fixture) {
 		how  registry.Settlement
 		want error
 	}{
-		"an unknown policy":        {[]string{other.ID}, active, muster.ErrNotFound},
-		"it is unknown to nobody":  {nil, active, muster.ErrNotFound},
-		"a policy for the refused": {[]string{other.ID}, registry.Settlement{Status: muster.Inactive, Policies: names[:1]}, muster.ErrInvalid},
-		"no status to set":         {[]string{other.ID}, registry.Settlement{Status: muster.PendingTransfer}, muster.ErrInvalid},
-		"eleven policies":          {[]string{other.ID}, registry.Settlement{Status: muster.Active, Policies: names}, muster.ErrLimit},
-		"too many at once":         {make([]string, registry.MaxSettle+1), registry.Settlement{Status: muster.Active}, muster.ErrInvalid},
+		"an unknown policy":          {[]string{other.ID}, active, muster.ErrNotFound},
+		"it is unknown to nobody":    {nil, active, muster.ErrNotFound},
+		"a policy for the refused":   {[]string{other.ID}, registry.Settlement{Status: muster.Inactive, Policies: names[:1]}, muster.ErrInvalid},
+		"no status to set":           {[]string{other.ID}, registry.Settlement{Status: muster.PendingTransfer}, muster.ErrInvalid},
+		"approving what is inactive": {[]string{other.ID}, registry.Settlement{Status: muster.Active, From: []muster.Status{muster.Inactive}}, muster.ErrInvalid},
+		"deleting what is active":    {[]string{other.ID}, registry.Settlement{From: []muster.Status{muster.Active}}, muster.ErrInvalid},
+		"revoking in a transfer":     {[]string{other.ID}, registry.Settlement{Status: muster.Revoked, From: []muster.Status{muster.PendingTransfer}}, muster.ErrInvalid},
+		"eleven policies":            {[]string{other.ID}, registry.Settlement{Status: muster.Active, Policies: names}, muster.ErrLimit},
+		"too many at once":           {make([]string, registry.MaxSettle+1), registry.Settlement{Status: muster.Active}, muster.ErrInvalid},
 	} {
 		for _, dry := range []bool{false, true} {
 			test.how.DryRun = dry
-			_, err := f.SettlePending(f.Context(), account, test.ids, test.how)
+			_, err := f.Settle(f.Context(), account, test.ids, test.how)
 			f.is(name, err, test.want)
 		}
 	}
@@ -208,7 +221,7 @@ func testSettleRefuses(f *fixture) {
 		f.Error("what was refused wrote something")
 	}
 	// One that cannot be settled stands in nobody's way.
-	settled := must(f.SettlePending(f.Context(), account, []string{full.ID, "none", other.ID},
+	settled := must(f.Settle(f.Context(), account, []string{full.ID, "none", other.ID},
 		registry.Settlement{Status: muster.Active, Policies: names[10:]}))(f)
 	for i, want := range []registry.Outcome{registry.OutcomeFailed, registry.OutcomeSkipped, registry.OutcomeDone} {
 		if settled[i].Outcome != want || (settled[i].Detail == "") != (want == registry.OutcomeDone) {
@@ -283,7 +296,7 @@ func (f *fixture) approveAll() {
 	for p := (registry.Page{Limit: registry.MaxSettle}); ; {
 		waiting, next, err := f.SelectCertificates(f.Context(), filter, p)
 		if err == nil {
-			_, err = f.SettlePending(f.Context(), account, idsOf(waiting), registry.Settlement{Status: muster.Active, Policies: []string{"p"}})
+			_, err = f.Settle(f.Context(), account, idsOf(waiting), registry.Settlement{Status: muster.Active, Policies: []string{"p"}})
 		}
 		if err != nil {
 			f.Error(err)
@@ -381,7 +394,7 @@ func testSettleLarge(f *fixture) {
 		e := muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: string(leaf.CertPEM())}
 		ids = append(ids, must(f.Enrol(f.Context(), e))(f).Certificate.ID)
 	}
-	settled := must(f.SettlePending(f.Context(), account, ids, registry.Settlement{Status: muster.Active}))(f)
+	settled := must(f.Settle(f.Context(), account, ids, registry.Settlement{Status: muster.Active}))(f)
 	if len(settled) != len(ids) {
 		f.Fatalf("%d settled, want %d", len(settled), len(ids))
 	}

@@ -112,16 +112,16 @@ func TestEventsOfManyAtOnce(t *testing.T) {
 	}
 	o.take()
 	how := registry.Settlement{Status: muster.Active, DryRun: true}
-	must(f.SettlePending(t.Context(), account, ids[:2], how))(f)
+	must(f.Settle(t.Context(), account, ids[:2], how))(f)
 	if got := o.take(); got != "" {
 		t.Errorf("a dry run tells %q", got)
 	}
 	how.DryRun = false
-	must(f.SettlePending(t.Context(), account, ids[:2], how))(f)
+	must(f.Settle(t.Context(), account, ids[:2], how))(f)
 	if got, want := o.take(), "status_changed:PENDING_ACTIVATION>ACTIVE status_changed:PENDING_ACTIVATION>ACTIVE"; got != want {
 		t.Errorf("approving tells %q", got)
 	}
-	must(f.SettlePending(t.Context(), account, ids[2:3], registry.Settlement{}))(f)
+	must(f.Settle(t.Context(), account, ids[2:3], registry.Settlement{}))(f)
 	if got, want := o.take(), "deleted:PENDING_ACTIVATION>"; got != want {
 		t.Errorf("forgetting tells %q", got)
 	}

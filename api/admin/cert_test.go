@@ -179,6 +179,7 @@ func TestSettleCertificates(t *testing.T) {
 		{Become: muster.PendingActivation}, {Become: muster.Active, Policies: []string{"nowhere"}}, {Become: muster.Active, Limit: -1},
 		{Selection: admin.Selection{Status: muster.Active}, Become: muster.Inactive}, {Become: muster.Active, After: registry.Cursor("nonsense")},
 		{IDs: make([]string, registry.MaxSettle+1), Become: muster.Active},
+		{From: []muster.Status{muster.Active, muster.Inactive}, Become: muster.Revoked}, {From: []muster.Status{muster.Active}, Become: muster.Inactive},
 	} {
 		if status, text := f.post(t, "/cert/settle", q, nil); status != http.StatusBadRequest && status != http.StatusNotFound {
 			t.Errorf("%+v: %d %s", q, status, text)
@@ -186,6 +187,46 @@ func TestSettleCertificates(t *testing.T) {
 	}
 	if status, text := f.post(t, "/cert/resolve", admin.Names{IDs: make([]string, admin.MaxNames+1)}, nil); status != http.StatusBadRequest {
 		t.Errorf("too many names: %d %s", status, text)
+	}
+}
+
+// TestRevokeSelection: all that an authority signed, one state after another,
+// and nothing of another authority.
+func TestRevokeSelection(t *testing.T) {
+	f := newFixture(t)
+	a, made := f.devices(t, "Plant", registry.MaxSettle+3)
+	_, others := f.devices(t, "Other", 1)
+	set := func(c muster.Certificate, s muster.Status) {
+		t.Helper()
+		if _, err := f.store.UpdateCertificateStatus(t.Context(), account, c.ID, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range append(made[:registry.MaxSettle+1:registry.MaxSettle+1], others...) {
+		set(c, muster.Active)
+	}
+	set(made[registry.MaxSettle+1], muster.Inactive)
+	q := admin.Settling{Selection: admin.Selection{Authority: a.ID}, Become: muster.Revoked}
+	done := map[muster.Status]int{}
+	for _, state := range []muster.Status{muster.Active, muster.Inactive, muster.PendingActivation} {
+		q.From, q.After = []muster.Status{state}, nil
+		for more := true; more; more = q.After != nil {
+			var got admin.Settlement
+			f.post(t, "/cert/settle", q, &got)
+			for _, s := range got.Settled {
+				if s.Outcome != registry.OutcomeDone || s.Status != muster.Revoked {
+					t.Errorf("settled %+v", s)
+				}
+				done[state]++
+			}
+			q.After = got.Next
+		}
+	}
+	if done[muster.Active] != registry.MaxSettle+1 || done[muster.Inactive] != 1 || done[muster.PendingActivation] != 1 {
+		t.Errorf("revoked %v", done)
+	}
+	if c, err := f.store.Certificate(t.Context(), account, others[0].ID); err != nil || c.Status != muster.Active {
+		t.Errorf("a device of another authority is %s, %v", c.Status, err)
 	}
 }
 

@@ -37,11 +37,12 @@ func (a *Admin) ResolveCertificates(ctx context.Context, in Names) (out Names, e
 	return out, nil
 }
 
-// Settling decides on certificates that are PENDING_ACTIVATION: those that IDs
-// names, in full, or some of a selection, the oldest first. One call is one
-// transaction; who wants to do more, goes on after Next.
+// Settling decides on certificates that are PENDING_ACTIVATION, or that are to be
+// revoked: those that IDs names, in full, or some of a selection, the oldest
+// first. One call is one transaction; who wants to do more, goes on after Next.
 type Settling struct {
 	Selection                 // without a Status
+	From      []muster.Status `json:"from,omitempty"` // as of registry.Settlement; one alone for a selection
 	IDs       []string        `json:"ids,omitempty"`
 	Become    muster.Status   `json:"become,omitempty"` // "": the record is deleted
 	Policies  []string        `json:"policies,omitempty"`
@@ -64,11 +65,12 @@ type Settlement struct {
 	Next    registry.Cursor `json:"next,omitempty"` // nil: the selection has no more
 }
 
-// SettleCertificates decides as it is told. What does not wait any more is
+// SettleCertificates decides as it is told. What is in another state by then is
 // skipped, or has failed if it was named and is not as it was meant to be.
 func (a *Admin) SettleCertificates(ctx context.Context, in Settling) (out Settlement, err error) {
-	if in.Status != "" || in.Limit < 0 {
-		return out, fmt.Errorf("status %q, limit %d: only what waits is settled, and a part of it: %w", in.Status, in.Limit, muster.ErrInvalid)
+	if in.Status != "" || in.Limit < 0 || len(in.IDs) == 0 && len(in.From) > 1 {
+		return out, fmt.Errorf("status %q, from %q, limit %d: a selection is settled from one state, and a part of it: %w",
+			in.Status, in.From, in.Limit, muster.ErrInvalid)
 	}
 	f, err := a.filter(ctx, in.Selection)
 	if err != nil {
@@ -77,6 +79,9 @@ func (a *Admin) SettleCertificates(ctx context.Context, in Settling) (out Settle
 	ids := in.IDs
 	if len(ids) == 0 {
 		f.Status = muster.PendingActivation
+		if len(in.From) > 0 {
+			f.Status = in.From[0]
+		}
 		p := registry.Page{After: in.After, Limit: registry.MaxSettle}
 		if in.Limit > 0 {
 			p.Limit = min(in.Limit, p.Limit)
@@ -89,8 +94,8 @@ func (a *Admin) SettleCertificates(ctx context.Context, in Settling) (out Settle
 			ids = append(ids, c.ID)
 		}
 	}
-	settled, err := a.config.Registry.SettlePending(ctx, f.Account, ids,
-		registry.Settlement{Status: in.Become, Policies: in.Policies, DryRun: in.DryRun})
+	settled, err := a.config.Registry.Settle(ctx, f.Account, ids,
+		registry.Settlement{Status: in.Become, Policies: in.Policies, From: in.From, DryRun: in.DryRun})
 	if err != nil {
 		return Settlement{}, err
 	}

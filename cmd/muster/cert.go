@@ -34,7 +34,7 @@ where no other certificate of the account begins so.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		certListCommand(configPath), approveCommand(configPath), refuseCommand(configPath),
+		certListCommand(configPath), approveCommand(configPath), refuseCommand(configPath), revokeCommand(configPath),
 		certShowCommand(configPath), certSetCommand(configPath), certForgetCommand(configPath),
 	)
 	return cmd

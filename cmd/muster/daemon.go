@@ -101,9 +101,10 @@ func (d *daemon) newBroker(serverTLS *tls.Config) (*broker.Broker, error) {
 	newHooks := func(_ string, s *mqtt.Server) ([]mqtt.Hook, error) {
 		h, err := hooks.New(hooks.Config{
 			Server: s, Gate: d.gate, Principals: d.store, Policies: policies, Region: c.Region,
-			Refusals:     hooks.Refusals(c.MQTT.Refusals),
-			CloseFirst:   c.MQTT.FirstConnection == config.FirstConnectionClose,
-			KeepAliveMax: c.MQTT.KeepAliveMax, Observer: hookObserver{d.metrics}, Log: d.log,
+			Refusals:      hooks.Refusals(c.MQTT.Refusals),
+			CloseFirst:    c.MQTT.FirstConnection == config.FirstConnectionClose,
+			OneConnection: hooks.OneConnection(c.MQTT.OneConnection),
+			KeepAliveMax:  c.MQTT.KeepAliveMax, Observer: hookObserver{d.metrics}, Log: d.log,
 		})
 		return []mqtt.Hook{h}, err
 	}

@@ -18,14 +18,15 @@ import (
 	"github.com/muster-mqtt/muster/registry"
 )
 
-// settleCommand decides on certificates that wait for activation.
+// settleCommand decides on certificates that wait for activation, or revokes.
 type settleCommand struct {
 	verb, past string // approve, approved
 	selected   selectionFlags
 	all        bool
 	limit      int
 	policies   []string
-	become     muster.Status // "": the record is deleted
+	from       []muster.Status // as of admin.Settling; nil: what waits
+	become     muster.Status   // "": the record is deleted
 	dryRun     bool
 	yes        bool
 	progress   bool
@@ -95,7 +96,11 @@ func (s *settleCommand) command(configPath *string) *cobra.Command {
 	}
 	s.selected.add(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&s.all, "all", false, "all that wait")
+	what := "all that wait"
+	if s.from != nil {
+		what = "all of the account"
+	}
+	f.BoolVar(&s.all, "all", false, what)
 	f.IntVar(&s.limit, "limit", 0, s.verb+" at most `n` of a selection, the oldest; 0 is no limit")
 	f.BoolVar(&s.dryRun, "dry-run", false, "tell what would be done, and do nothing")
 	f.BoolVar(&s.yes, "yes", false, "do not ask before a selection is "+s.past)
@@ -170,8 +175,8 @@ func (r *settleRun) named(args []string) error {
 	return r.end(nil)
 }
 
-// chosen settles what waits of a selection at the beginning of the run: devices
-// that come meanwhile do not prolong it.
+// chosen settles what a selection holds at the beginning of the run, one state
+// after another: devices that come meanwhile do not prolong it.
 func (r *settleRun) chosen() error {
 	now := time.Now()
 	selection, err := r.selected.selection(now)
@@ -181,12 +186,17 @@ func (r *settleRun) chosen() error {
 	if selection.To.IsZero() {
 		selection.To = now
 	}
-	selection.Status = muster.PendingActivation
-	counted, err := call[admin.Counted](r.cmd.Context(), r.console, "cert/count", selection)
-	if err != nil {
-		return err
+	states := r.from
+	if states == nil {
+		states = []muster.Status{muster.PendingActivation}
 	}
-	r.total = counted.Count
+	var counted admin.Counted
+	for _, selection.Status = range states {
+		if counted, err = call[admin.Counted](r.cmd.Context(), r.console, "cert/count", selection); err != nil {
+			return err
+		}
+		r.total += counted.Count
+	}
 	if r.limit > 0 {
 		r.total = min(r.total, r.limit)
 	}
@@ -195,19 +205,32 @@ func (r *settleRun) chosen() error {
 	}
 	counted.Status = ""
 	q := r.question(counted.Selection)
-	for q.Limit = r.limit; ; {
-		answer, err := r.step(q)
+	q.Limit = r.limit
+	for _, state := range states {
+		q.From, q.After = []muster.Status{state}, nil
+		if err := r.state(&q); err != nil || r.limit > 0 && q.Limit <= 0 {
+			return r.end(err)
+		}
+	}
+	return r.end(nil)
+}
+
+// state settles what a selection holds of one state, up to the limit, which it
+// lowers by that.
+func (r *settleRun) state(q *admin.Settling) error {
+	for {
+		answer, err := r.step(*q)
 		if r.limit > 0 {
 			q.Limit -= len(answer.Settled)
 		}
 		if q.After = answer.Next; err != nil || q.After == nil || r.limit > 0 && q.Limit <= 0 {
-			return r.end(err)
+			return err
 		}
 	}
 }
 
 func (r *settleRun) question(s admin.Selection) admin.Settling {
-	return admin.Settling{Selection: s, Become: r.become, Policies: r.policies, DryRun: r.dryRun}
+	return admin.Settling{Selection: s, From: r.from, Become: r.become, Policies: r.policies, DryRun: r.dryRun}
 }
 
 // confirm asks before a selection is settled.
@@ -223,7 +246,11 @@ func (r *settleRun) confirm(c admin.Counted) error {
 	if len(r.policies) > 0 {
 		with = ", with policy " + strings.Join(r.policies, ", ")
 	}
-	fmt.Fprintf(r.cmd.ErrOrStderr(), "%d certificates of %s wait. Shall they be %s%s? [y/N] ", r.total, of, r.past, with)
+	are := "wait"
+	if r.from != nil {
+		are = "are " + listed(r.from) + ", and what is revoked stays so"
+	}
+	fmt.Fprintf(r.cmd.ErrOrStderr(), "%d certificates of %s %s. Shall they be %s%s? [y/N] ", r.total, of, are, r.past, with)
 	answer, err := bufio.NewReader(interruptible(r.cmd.Context(), r.cmd.InOrStdin())).ReadString('\n')
 	if r.cmd.Context().Err() != nil {
 		return errors.New("interrupted; nothing was done")
