@@ -34,6 +34,7 @@ type Metrics struct {
 	registrations    family[Registration, prometheus.Counter]
 	stageSeconds     family[Stage, prometheus.Observer]
 	ocsp             ocspMetrics
+	webhook          webhookMetrics
 	commits          commitMetrics
 	reloads          reloadMetrics
 	connections      prometheus.Gauge
@@ -76,6 +77,7 @@ func New() *Metrics {
 			"Duration of the stages of admission.", "stage", slow(),
 			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol, StageRecheck}),
 		ocsp:    newOCSPMetrics(r),
+		webhook: newWebhookMetrics(r),
 		reloads: newReloadMetrics(r),
 		commits: newCommitMetrics(r),
 		connections: gauge(r, "muster_connections",

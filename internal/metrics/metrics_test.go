@@ -32,6 +32,11 @@ func exercise() *Metrics {
 	m.Registration(RegistrationPending)
 	m.Stage(StageInspect, time.Second)
 	exerciseOCSP(m)
+	m.WebhookEvents(WebhookDelivered, 3)
+	m.WebhookEvents(WebhookDropped, 2)
+	m.WebhookQueued(7)
+	m.WebhookQueued(-2)
+	m.WebhookRequest(4 * time.Millisecond)
 	m.ConnectionOpened()
 	m.ConnectionOpened()
 	m.ConnectionClosed()
@@ -138,6 +143,11 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		`muster_ocsp_waiting`:                                             "1",
 		`muster_ocsp_rechecks_total{outcome="kept"}`:                      "1",
 		`muster_ocsp_rechecks_total{outcome="revoked"}`:                   "1",
+		`muster_webhook_events_total{outcome="delivered"}`:                "3",
+		`muster_webhook_events_total{outcome="dropped"}`:                  "2",
+		`muster_webhook_queued`:                                           "5",
+		`muster_webhook_request_seconds_sum`:                              "0.004",
+		`muster_webhook_request_seconds_count`:                            "1",
 		`muster_connections`:                                              "1",
 		`muster_accept_rejected_total{limit="connects_per_address"}`:      "1",
 		`muster_api_requests_total{code="404",operation="DescribeThing"}`: "1",
