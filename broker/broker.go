@@ -40,6 +40,10 @@ type Config struct {
 	// NewHooks makes the hooks of the mochi server of an account, exactly one of
 	// which authenticates; "" is the account of connections that belong to none.
 	NewHooks func(account string, s *mqtt.Server) ([]mqtt.Hook, error)
+	// Accounts have sessions in a store: New makes their servers, so that what
+	// their hooks bring back is there before the first connection. Others get
+	// theirs when their first device connects.
+	Accounts []string
 
 	HandshakeTimeout time.Duration // of TLS; default 10 s
 	ConnectTimeout   time.Duration // from there to CONNECT; default 10 s
@@ -106,6 +110,11 @@ func New(c Config) (*Broker, error) {
 		recheckers: make(chan struct{}, recheckers),
 		hurried:    make(chan struct{}),
 	}
+	for _, account := range c.Accounts {
+		if _, err := b.servers.make(account); err != nil {
+			return nil, err
+		}
+	}
 	b.SetDrain(c.Drain)
 	c.Gate.SetBusy(b.busy)
 	return b, nil
@@ -117,6 +126,9 @@ func New(c Config) (*Broker, error) {
 // comes, each is served as before. It returns nil when none is left. A listener
 // that somebody else closes ends it, too.
 func (b *Broker) Serve(ctx context.Context, listeners ...net.Listener) error {
+	if err := b.servers.start(); err != nil {
+		return err
+	}
 	accepting, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error)
@@ -162,18 +174,19 @@ func (b *Broker) acceptFrom(ctx context.Context, l net.Listener) error {
 
 // accept applies the limits and starts the connection's goroutine.
 func (b *Broker) accept(ctx context.Context, nc net.Conn, d *door) {
+	defer b.recovered(nc)
 	done, limit := b.limits.admit(nc.RemoteAddr())
 	if limit != "" {
 		b.reject(nc, limit)
 		return
 	}
 	b.conns.Add(1)
-	b.observer.Open(1)
 	go func() {
 		defer b.recovered(nc)
 		defer b.conns.Done()
-		defer b.observer.Open(-1)
 		defer done.all()
+		b.observer.Open(1)
+		defer b.observer.Open(-1)
 		b.handle(ctx, nc, d, done)
 	}()
 }

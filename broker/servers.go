@@ -13,9 +13,8 @@ import (
 // listenerID names our listener to mochi, which never sees it.
 const listenerID = "muster"
 
-// Queues of one client. mochi acknowledges QoS 1 before it routes, and drops
-// what does not fit into a full queue: package hooks then disconnects the
-// subscriber. The inflight window at half the queue leaves QoS 0 room beside
+// Queues of one client. mochi drops what does not fit into a full queue: package
+// hooks then disconnects the subscriber. The inflight window at half the queue leaves QoS 0 room beside
 // it. A place in the queue costs 8 bytes of an idle client: at mochi's own
 // 8,192 that is 64 KB.
 const (
@@ -53,6 +52,32 @@ func (s *servers) of(account string) (*mqtt.Server, error) {
 	if srv, ok := s.byName[account]; ok {
 		return srv, nil
 	}
+	srv, err := s.make(account)
+	if err == nil {
+		err = srv.Serve() // without listeners it starts housekeeping only
+	}
+	if err != nil {
+		delete(s.byName, account)
+		return nil, fmt.Errorf("account %q: %w", account, err)
+	}
+	return srv, nil
+}
+
+// start starts the servers that were made before.
+func (s *servers) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for account, srv := range s.byName {
+		if err := srv.Serve(); err != nil {
+			return fmt.Errorf("account %q: %w", account, err)
+		}
+	}
+	return nil
+}
+
+// make makes the server of an account, and starts nothing. It is called with mu
+// held, or by the constructor.
+func (s *servers) make(account string) (*mqtt.Server, error) {
 	srv := mqtt.New(s.options())
 	hooks, err := s.newHooks(account, srv)
 	for _, h := range hooks {
@@ -61,9 +86,6 @@ func (s *servers) of(account string) (*mqtt.Server, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("account %q: %w", account, err)
-	}
-	if err := srv.Serve(); err != nil { // without listeners it starts housekeeping only
 		return nil, fmt.Errorf("account %q: %w", account, err)
 	}
 	s.byName[account] = srv
@@ -78,6 +100,9 @@ func (s *servers) options() *mqtt.Options {
 	c.ReceiveMaximum = maxInflight
 	c.TopicAliasMaximum = maxTopicAlias
 	c.MaximumSessionExpiryInterval = maxAway
+	// mochi's day would also be the end of retained messages, which MQTT keeps
+	// until another takes their place, and a term that no publisher gave.
+	c.MaximumMessageExpiryInterval = 0
 	c.Compatibilities.NoInheritedPropertiesOnAck = true
 	return &mqtt.Options{
 		Capabilities:             c,
