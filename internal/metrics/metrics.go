@@ -37,6 +37,7 @@ type Metrics struct {
 	webhook          webhookMetrics
 	commits          commitMetrics
 	reloads          reloadMetrics
+	sessions         sessionMetrics
 	connections      prometheus.Gauge
 	rejected         family[Limit, prometheus.Counter]
 	apiRequests      *prometheus.CounterVec
@@ -75,11 +76,12 @@ func New() *Metrics {
 			"outcome", []Registration{RegistrationActive, RegistrationPending, RegistrationFailed}),
 		stageSeconds: histograms(r, "muster_admission_seconds",
 			"Duration of the stages of admission.", "stage", slow(),
-			[]Stage{StageHandshake, StageInspect, StageConnect, StageEnrol, StageRecheck}),
-		ocsp:    newOCSPMetrics(r),
-		webhook: newWebhookMetrics(r),
-		reloads: newReloadMetrics(r),
-		commits: newCommitMetrics(r),
+			[]Stage{StageHandshake, StageInspect, StageOCSP, StageConnect, StageEnrol, StageRecheck}),
+		ocsp:     newOCSPMetrics(r),
+		webhook:  newWebhookMetrics(r),
+		reloads:  newReloadMetrics(r),
+		commits:  newCommitMetrics(r),
+		sessions: newSessionMetrics(r),
 		connections: gauge(r, "muster_connections",
 			"Connections of devices that are open, from accept on."),
 		rejected: counters(r, "muster_accept_rejected_total",

@@ -85,6 +85,9 @@ func exerciseReadings(m *Metrics) {
 	m.Readiness(func() (bool, []Check) { return true, []Check{{"registry", true}, {"ocsp", false}} })
 	m.DiskFree(FolderRegistry, func() (uint64, error) { return 1 << 30, nil })
 	m.DiskFree(FolderSessions, func() (uint64, error) { return 0, errors.New("no such folder") })
+	m.Sessions(func() Kept { return Kept{Sessions: 21, Retained: 22, Waiting: 23} })
+	m.SessionCommit(3 * time.Millisecond)
+	m.SessionMessageDropped(SessionLimitWaiting)
 }
 
 func exerciseOCSP(m *Metrics) {
@@ -115,6 +118,12 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		}
 	}
 	want := map[string]string{
+		`muster_sessions_kept`:                                            "21",
+		`muster_sessions_retained`:                                        "22",
+		`muster_sessions_waiting_bytes`:                                   "23",
+		`muster_sessions_commit_seconds_sum`:                              "0.003",
+		`muster_sessions_commit_seconds_count`:                            "1",
+		`muster_sessions_dropped_total{limit="waiting"}`:                  "1",
 		`muster_handshakes_total{result="ok"}`:                            "1",
 		`muster_handshakes_total{result="untrusted_issuer"}`:              "1",
 		`muster_handshake_seconds_sum`:                                    "0.005",

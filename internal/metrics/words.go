@@ -34,6 +34,7 @@ type Stage string
 const (
 	StageHandshake Stage = "handshake" // TLS, of those that succeeded
 	StageInspect   Stage = "inspect"   // finding the record, and asking by OCSP
+	StageOCSP      Stage = "ocsp"      // of that, the wait for an answer, also for one that is known
 	StageConnect   Stage = "connect"   // from CONNECT to its verdict, enrolment included
 	StageEnrol     Stage = "enrol"     // rendering the template, and writing
 	StageRecheck   Stage = "recheck"   // asking by OCSP about a live connection
