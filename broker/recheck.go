@@ -79,6 +79,7 @@ func (b *Broker) recheck(ctx context.Context, asked *sync.WaitGroup, c *conn) {
 		return
 	}
 	asked.Go(func() {
+		defer b.recovered(c.NetConn())
 		defer func() { <-b.recheckers }()
 		start := time.Now()
 		if d, judged := session.Recheck(ctx); judged {
