@@ -38,6 +38,7 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 	if text := exposed(c.Registry.MasterKey); text != "" {
 		f.warn("registry.master_key", text)
 	}
+	f.webhooks(c)
 	f.registry(c.Registry.Path)
 	f.dir(c.Admin.Path)
 	return f

@@ -129,6 +129,7 @@ func (d *daemon) run(ctx context.Context, l *listeners) error {
 	base.Go(func() error { return d.engine.Run(foundation) })
 	base.Go(func() error { return d.store.Run(foundation) })
 	base.Go(func() error { d.memory.Run(foundation); return nil })
+	base.Go(func() error { d.events.Run(foundation); return nil })
 
 	front, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(foundation, func() { l.close() }) // a failed foundation ends the front

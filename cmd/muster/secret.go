@@ -75,6 +75,9 @@ func couldClose(mode fs.FileMode, owner, user int64) bool {
 // secrets are the files of a configuration that only its owner should read.
 func secrets(c *config.Config) []string {
 	paths := []string{c.MQTT.Key, c.API.Key, c.Registry.MasterKey}
+	if c.Webhook.Secret != "" {
+		paths = append(paths, c.Webhook.Secret)
+	}
 	slices.Sort(paths)
 	return slices.Compact(paths)
 }

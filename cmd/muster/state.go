@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/api/admin"
 	"github.com/muster-mqtt/muster/config"
@@ -13,6 +14,7 @@ import (
 	"github.com/muster-mqtt/muster/ocsp"
 	"github.com/muster-mqtt/muster/registry"
 	"github.com/muster-mqtt/muster/registry/badgerdb"
+	"github.com/muster-mqtt/muster/webhook"
 )
 
 // state is what a server knows and decides by, without its listeners: enough
@@ -26,6 +28,7 @@ type state struct {
 	memory *admission.Memory
 	gate   *admission.Gate
 	admin  *admin.Admin
+	events *webhook.Sender // nil while no server runs: nobody is told
 }
 
 // openState opens the registry and makes what stands on it. m counts what OCSP
@@ -37,6 +40,13 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 			err = errors.Join(err, s.close())
 		}
 	}()
+	var tell func(muster.Event)
+	if m != nil {
+		if s.events, err = newWebhooks(c, log, m); err != nil {
+			return s, err
+		}
+		tell = teller(log, s.events)
+	}
 	_, sealer, err := readMasterKey(c.Registry.MasterKey)
 	if err != nil {
 		return s, err
@@ -48,7 +58,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 		return s, err
 	}
 	s.store, err = registry.New(registry.Config{
-		Engine: s.engine, Sealer: sealer, PendingTTL: c.Registry.PendingTTL, CacheSize: c.Registry.Cache,
+		Engine: s.engine, Sealer: sealer, PendingTTL: c.Registry.PendingTTL, CacheSize: c.Registry.Cache, Tell: tell,
 	})
 	if err != nil {
 		return s, err
@@ -70,7 +80,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 		Limits: admission.Limits{
 			ConnectsPerAuthority: c.Limits.ConnectsPerAuthority, Registrations: c.Limits.Registrations,
 		},
-		Memory: s.memory, Log: log,
+		Memory: s.memory, Tell: tell, Log: log,
 	})
 	if err != nil {
 		return s, err
