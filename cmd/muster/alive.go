@@ -77,28 +77,45 @@ func (p *pulse) feel(ctx context.Context, writer func(context.Context) error) {
 	}
 }
 
-// loops are the loops that accept connections. They are added before any runs.
-type loops []*loop
+// loops are the loops that accept connections.
+type loops struct {
+	mu  sync.Mutex
+	all []*loop
+}
 
+// watch returns listeners that tell how their loops are.
 func (l *loops) watch(name string, listeners ...net.Listener) []net.Listener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	watched := make([]net.Listener, len(listeners))
 	for i, listener := range listeners {
 		one := &loop{Listener: listener, name: name, away: time.Now()}
-		*l = append(*l, one)
-		watched[i] = one
+		l.all, watched[i] = append(l.all, one), one
 	}
 	return watched
 }
 
 // accepting returns the loops that take no connections.
-func (l loops) accepting() error { return l.each((*loop).idle) }
+func (l *loops) accepting() error { return l.each((*loop).idle) }
 
 // hang returns the loops that have not come back to Accept.
-func (l loops) hang() error { return l.each((*loop).hangs) }
+func (l *loops) hang() error {
+	if err := l.each((*loop).hangs); !errors.Is(err, errNoLoop) {
+		return err
+	}
+	return nil
+}
 
-func (l loops) each(find func(*loop) error) error {
+var errNoLoop = errors.New("none is open yet")
+
+func (l *loops) each(find func(*loop) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return errNoLoop
+	}
 	var errs []error
-	for _, one := range l {
+	for _, one := range l.all {
 		if err := find(one); err != nil {
 			errs = append(errs, fmt.Errorf("%s at %s: %w", one.name, one.Addr(), err))
 		}

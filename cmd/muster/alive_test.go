@@ -63,6 +63,9 @@ func TestLoops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := queue{next: make(chan error)}
 		d := &daemon{}
+		if got := text(d.loops.accepting()); got != "none is open yet" {
+			t.Errorf("at first: %q", got)
+		}
 		l := d.loops.watch("mqtt", q)[0]
 		is := func(when, ready, alive string) {
 			t.Helper()
