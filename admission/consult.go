@@ -48,7 +48,8 @@ func (g *Gate) hear(ctx context.Context, c *Candidate, f *Facts, q *Question) er
 
 // Recheck asks OCSP again about a connection that is open, by the settings that
 // its issuer has now, and judges it by the answer. asked is false when there was
-// nothing to ask, or ctx ended: the connection stays as it is.
+// nothing to ask, nobody could be asked because this server has too many questions
+// already, or ctx ended: the connection stays as it is.
 //
 // It may take as long as the network does. A revocation that is final is
 // recorded, so that every connection of the certificate learns of it.
@@ -67,6 +68,8 @@ func (g *Gate) Recheck(ctx context.Context, c *Candidate) (d Decision, asked boo
 		switch {
 		case ctx.Err() != nil:
 			return Decision{}, false
+		case err == nil && q != nil && f.OCSP.Answer == AnswerBusy:
+			return Decision{}, false // until the next round, for it is not the device that is to blame
 		case err == nil && f.Account != c.Account:
 			return Decision{}, false // it moved, which closes the connection as well
 		case q != nil && g.changed(ctx, &f, q.Settings):

@@ -214,6 +214,12 @@ func TestRecheck(t *testing.T) {
 	f.recheck(c, true, admission.Admit, "")
 	standing(admission.Admit, "")
 
+	// That this server is busy is no answer, neither for hard nor for Standing.
+	o.say = always(admission.AnswerBusy)
+	f.recheck(c, false, admission.Admit, "")
+	standing(admission.Admit, "")
+	expect(t, "connects while the server is busy", f.connect(l).Decision, admission.Refuse, muster.ReasonBusy)
+
 	// On hold it goes, and comes back; the record stays.
 	o.say = func(admission.Question) admission.Answer {
 		return admission.Answer{Status: admission.AnswerRevoked, Hold: true}

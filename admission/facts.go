@@ -96,6 +96,7 @@ const (
 	AnswerRevoked     AnswerStatus = "revoked"
 	AnswerUnknown     AnswerStatus = "unknown" // the responder does not know the certificate
 	AnswerUnavailable AnswerStatus = "unavailable"
+	AnswerBusy        AnswerStatus = "busy"   // nobody was asked, for this server has too many questions already
 	AnswerNoURL       AnswerStatus = "no_url" // the certificate names no responder
 )
 

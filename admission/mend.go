@@ -93,7 +93,7 @@ func mendConnection(r muster.Reason) string {
 	case muster.ReasonTooManyConnections:
 		return "raise the limit that the log names, or find out who connects so often"
 	case muster.ReasonBusy:
-		return "let the device connect again after a random time; docs/limits.md tells what keeps the server busy"
+		return "let the device connect again after a random time; where OCSP is what the server waits for, raise ocsp.concurrent and ocsp.waiting, or find out what makes its responders slow"
 	case muster.ReasonSessionQuota:
 		return "raise limits.sessions, or let devices ask for shorter sessions: those of clients that are away are what fills it"
 	case muster.ReasonShutdown:

@@ -225,6 +225,9 @@ func unknownRule(f *Facts) (Verdict, muster.Reason, bool) {
 		return silent()
 	}
 	if hard || f.Record.Status != muster.Active {
+		if f.OCSP.Answer == AnswerBusy { // it says nothing of the responder
+			return refuse(muster.ReasonBusy)
+		}
 		return refuse(muster.ReasonRevocationUnknown)
 	}
 	return silent()

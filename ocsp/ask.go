@@ -11,7 +11,7 @@ import (
 
 // ask asks the responders in order until one gives an answer that counts, and
 // keeps that. For others it says until when they are not worth repeating.
-func (c *Client) ask(ctx context.Context, in *inquiry, ahead bool) (a Answer, until time.Time) {
+func (c *Client) ask(ctx context.Context, in *inquiry, f *flight) (a Answer, until time.Time) {
 	now := c.cfg.Now()
 	until = now.Add(c.cfg.Retry)
 	client, release, err := c.transports.take(in.Settings.ResponderCA)
@@ -23,7 +23,7 @@ func (c *Client) ask(ctx context.Context, in *inquiry, ahead bool) (a Answer, un
 	var failures []string
 	for _, u := range in.urls {
 		a.Responder = u.Redacted()
-		got, err := c.askOne(ctx, in, u, client, ahead)
+		got, err := c.askNext(ctx, in, f, u, client)
 		if err == nil {
 			got.Responder = a.Responder
 			return got, until
@@ -39,6 +39,14 @@ func (c *Client) ask(ctx context.Context, in *inquiry, ahead bool) (a Answer, un
 	}
 	a.Detail = strings.Join(failures, "; ")
 	return a, until
+}
+
+// askNext asks one responder, if it has room for the flight.
+func (c *Client) askNext(ctx context.Context, in *inquiry, f *flight, u *url.URL, client *http.Client) (Answer, error) {
+	if err := c.turnTo(in, f, responderName(u)); err != nil {
+		return Answer{}, err
+	}
+	return c.askOne(ctx, in, u, client, f.ahead)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -36,11 +36,11 @@ type Config struct {
 	BreakAfter             int              // failures in a row after which a responder is not asked for a while; default 5
 	BreakAtMost            time.Duration    // that while begins with Retry and doubles up to this; default 1 minute
 	Concurrent             int              // requests at once to all responders; default 64
-	ConcurrentPerResponder int              // requests at once to one scheme, host and port; default 16
-	Refreshing             int              // answers being refreshed at once; default 8
+	ConcurrentPerResponder int              // of these, to one scheme, host and port; default a quarter of Concurrent, at least 1
+	Refreshing             int              // answers being refreshed at once, half of them from one responder; default 8
 	Waiting                int              // certificates being asked about at once; default 4096
 	WaitingPerResponder    int              // of these, at one responder; default half of Waiting, at least 1
-	Waiters                int              // Checks waiting for an answer at once; default twice Waiting
+	Waiters                int              // Checks waiting for an answer at once, half of them from one responder; default twice Waiting
 	Remembered             int              // answers in memory; default 50,000
 	Observe                func(Event)      // told of what happens, from any goroutine; must not block; nil: nobody is
 	Log                    zerolog.Logger
@@ -58,7 +58,7 @@ func (c Config) orDefaults() Config {
 	setDefault(&c.BreakAfter, 5)
 	setDefault(&c.BreakAtMost, time.Minute)
 	setDefault(&c.Concurrent, 64)
-	setDefault(&c.ConcurrentPerResponder, 16)
+	setDefault(&c.ConcurrentPerResponder, max(1, c.Concurrent/4))
 	setDefault(&c.Refreshing, 8)
 	setDefault(&c.Waiting, 4096)
 	setDefault(&c.WaitingPerResponder, max(1, c.Waiting/2))
@@ -89,9 +89,9 @@ type Client struct {
 
 	mu      sync.Mutex // guards all below
 	flying  map[id]*flight
-	towards map[string]int // flights by their first responder
-	waiters int            // Checks that wait for a flight
-	ahead   int            // flights that refresh
+	towards map[string]*load // what concerns each responder
+	waiters int              // Checks that wait for a flight
+	ahead   int              // flights that refresh
 	closed  bool
 }
 
@@ -120,7 +120,7 @@ func New(cfg Config) (*Client, error) {
 		ctx:        ctx,
 		cancel:     cancel,
 		flying:     map[id]*flight{},
-		towards:    map[string]int{},
+		towards:    map[string]*load{},
 	}, nil
 }
 

@@ -61,3 +61,10 @@ func (c *Client) AwaitQueue(responder string, n int) {
 		runtime.Gosched()
 	}
 }
+
+// Ahead returns how many answers are being refreshed.
+func (c *Client) Ahead() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead
+}

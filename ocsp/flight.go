@@ -30,7 +30,7 @@ func (c *Client) wait(ctx context.Context, in *inquiry) Answer {
 		}
 		return a
 	}
-	defer c.leave(f)
+	defer c.leave(f, in.name)
 	select {
 	case <-f.done:
 		if f.answer.Source == SourceCache {
@@ -53,7 +53,7 @@ func (c *Client) join(in *inquiry) (*flight, Answer) {
 		return nil, e.answer
 	}
 	f := c.flying[in.self]
-	if c.waiters >= c.cfg.Waiters || f != nil && f.waiters >= c.waitersOfOne() {
+	if c.waiters >= c.cfg.Waiters || c.of(in.name).waiters >= half(c.cfg.Waiters) || f != nil && f.waiters >= c.waitersOfOne() {
 		return nil, unavailable(FaultCrowded, "too many others wait for answers already")
 	}
 	if f == nil {
@@ -67,14 +67,16 @@ func (c *Client) join(in *inquiry) (*flight, Answer) {
 	}
 	f.waiters++
 	c.waiters++
+	c.change(in.name, load{waiters: +1})
 	return f, Answer{}
 }
 
-func (c *Client) leave(f *flight) {
+func (c *Client) leave(f *flight, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.waiters--
 	c.waiters--
+	c.change(name, load{waiters: -1})
 }
 
 // full says why no further flight may start. One responder must not have all
@@ -84,10 +86,7 @@ func (c *Client) full(in *inquiry) error {
 	if n := len(c.flying); n >= c.cfg.Waiting {
 		return fmt.Errorf("%d other certificates are being asked about already", n)
 	}
-	if n := c.towards[in.name]; n >= c.cfg.WaitingPerResponder {
-		return fmt.Errorf("%d other certificates are being asked about at %s already", n, in.name)
-	}
-	return nil
+	return c.crowded(in.name)
 }
 
 // start starts a flight. The caller holds the lock.
@@ -95,10 +94,10 @@ func (c *Client) start(in inquiry, ahead bool) *flight {
 	in.Brought = nil // it was looked at
 	f := &flight{done: make(chan struct{}), ahead: ahead}
 	c.flying[in.self] = f
-	c.towards[in.name]++
 	if ahead {
 		c.ahead++
 	}
+	c.change(in.name, f.load(+1))
 	c.flights.Go(func() { c.fly(f, &in) })
 	return f
 }
@@ -108,7 +107,7 @@ func (c *Client) start(in inquiry, ahead bool) *flight {
 func (c *Client) fly(f *flight, in *inquiry) {
 	ctx, cancel := context.WithTimeoutCause(c.ctx, c.cfg.Timeout, noResponse(FaultTimeout, "no answer within %s", c.cfg.Timeout))
 	defer cancel()
-	a, until := c.seek(ctx, in, f.ahead)
+	a, until := c.seek(ctx, in, f)
 	if !a.proves() {
 		c.known.fail(in, a, until)
 		if f.ahead {
@@ -118,9 +117,7 @@ func (c *Client) fly(f *flight, in *inquiry) {
 	f.answer = a
 	c.mu.Lock()
 	delete(c.flying, in.self)
-	if c.towards[in.name]--; c.towards[in.name] == 0 {
-		delete(c.towards, in.name)
-	}
+	c.change(in.name, f.load(-1))
 	if f.ahead {
 		c.ahead--
 	}
@@ -130,8 +127,8 @@ func (c *Client) fly(f *flight, in *inquiry) {
 
 // seek looks into the Cache, and then asks. What proves nothing is worth
 // remembering until the time it returns.
-func (c *Client) seek(ctx context.Context, in *inquiry, ahead bool) (Answer, time.Time) {
-	if !ahead {
+func (c *Client) seek(ctx context.Context, in *inquiry, f *flight) (Answer, time.Time) {
+	if !f.ahead {
 		if e, ok := c.known.recall(ctx, in); ok && e.counts(in.Settings.Nonce) {
 			return e.answer, time.Time{}
 		}
@@ -143,5 +140,5 @@ func (c *Client) seek(ctx context.Context, in *inquiry, ahead bool) (Answer, tim
 	case len(in.urls) == 0:
 		return Answer{Status: NoURL}, retry
 	}
-	return c.ask(ctx, in, ahead)
+	return c.ask(ctx, in, f)
 }

@@ -65,7 +65,7 @@ func (c *Client) refresh(in *inquiry, e entry) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.ahead >= c.cfg.Refreshing || c.flying[in.self] != nil || c.full(in) != nil {
+	if c.closed || c.ahead >= c.cfg.Refreshing || c.of(in.name).ahead >= half(c.cfg.Refreshing) || c.flying[in.self] != nil || c.full(in) != nil {
 		return
 	}
 	c.start(*in, true)

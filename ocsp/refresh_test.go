@@ -203,3 +203,34 @@ func TestRefreshSaysTheSame(t *testing.T) {
 		t.Errorf("kept %d times", kept.puts)
 	}
 }
+
+// Of the answers that are refreshed at once, half may be one responder's.
+func TestRefreshingPerResponder(t *testing.T) {
+	b, other, r := newBench(t), testpki.NewResponder(t), newRecord()
+	other.Now = b.clock.Now
+	b.cfg.Refreshing, b.cfg.Observe = 2, r.observe
+	c := b.client(t)
+	check := func(of *testpki.Responder, l *mint.Leaf) ocsp.Answer {
+		return c.Check(t.Context(), ocsp.Question{Leaf: l.Cert, Issuer: of.Authority.Cert})
+	}
+	leaves := []*mint.Leaf{b.Issue(t, mint.Request{}), b.Issue(t, mint.Request{})}
+	elsewhere := other.Issue(t, mint.Request{})
+	for _, l := range leaves {
+		check(b.Responder, l)
+	}
+	check(other, elsewhere)
+	b.clock.advance(50 * time.Minute)
+	release := b.Hold()
+	for _, l := range leaves {
+		check(b.Responder, l)
+	}
+	if n := c.Ahead(); n != 1 {
+		t.Errorf("%d answers of one responder are being refreshed", n)
+	}
+	check(other, elsewhere)
+	if e := r.refreshed(t); e.Responder != other.URL {
+		t.Errorf("refreshed at %s", e.Responder)
+	}
+	release()
+	r.refreshed(t)
+}

@@ -51,7 +51,7 @@ func TestWaitingPerResponder(t *testing.T) {
 // So many wait and no more; of these, few for one certificate.
 func TestWaiters(t *testing.T) {
 	for name, k := range map[string]struct{ waiters, admitted int }{
-		"for all": {5, 5}, "for one certificate": {100, 16},
+		"at one responder": {10, 5}, "for one certificate": {100, 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -76,6 +76,67 @@ func TestWaiters(t *testing.T) {
 				t.Errorf("afterwards: %+v", a)
 			}
 		})
+	}
+}
+
+// Who waits for a responder that answers slowly leaves half of the places to those
+// of others, and all places together are bounded.
+func TestWaitersPerResponder(t *testing.T) {
+	b, slow, third := newBench(t), testpki.NewResponder(t), testpki.NewResponder(t)
+	b.cfg.Waiters = 4
+	releaseSlow, release := slow.Hold(), b.Hold()
+	c := b.client(t)
+	leaves := map[*testpki.Responder]*mint.Leaf{slow: slow.Issue(t, mint.Request{}), third: third.Issue(t, mint.Request{})}
+	ask := func(r *testpki.Responder) ocsp.Answer {
+		return c.Check(t.Context(), ocsp.Question{Leaf: leaves[r].Cert, Issuer: r.Authority.Cert})
+	}
+	answers := make(chan ocsp.Answer, 4)
+	for n := range 2 {
+		go func() { answers <- ask(slow) }()
+		c.AwaitWaiters(n + 1)
+	}
+	if a := ask(slow); a.Fault != ocsp.FaultCrowded {
+		t.Errorf("a third at the slow responder: %+v", a)
+	}
+	for n := range 2 {
+		go func() { answers <- b.check(t, c) }()
+		c.AwaitWaiters(n + 3)
+	}
+	if a := ask(third); a.Fault != ocsp.FaultCrowded {
+		t.Errorf("a fifth: %+v", a)
+	}
+	releaseSlow()
+	release()
+	for range 4 {
+		if a := <-answers; a.Status != ocsp.Good {
+			t.Errorf("who waited: %+v", a)
+		}
+	}
+	if a := ask(third); a.Status != ocsp.Good {
+		t.Errorf("the fifth, later: %+v", a)
+	}
+}
+
+// A responder that is asked second, for the first one fails at once, has no more
+// places for it.
+func TestWaitingForTheSecondResponder(t *testing.T) {
+	b, slow := newBench(t), testpki.NewResponder(t)
+	b.cfg.Waiting = 2
+	release := slow.Hold()
+	c := b.client(t)
+	ask := func() ocsp.Answer {
+		leaf := slow.Issue(t, mint.Request{OCSPServer: []string{"http://127.0.0.1:1/", slow.URL}})
+		return c.Check(t.Context(), ocsp.Question{Leaf: leaf.Cert, Issuer: slow.Authority.Cert})
+	}
+	first := make(chan ocsp.Answer, 1)
+	go func() { first <- ask() }()
+	<-slow.Came()
+	if a := ask(); a.Fault != ocsp.FaultCrowded {
+		t.Errorf("a second: %+v", a)
+	}
+	release()
+	if a := <-first; a.Status != ocsp.Good {
+		t.Errorf("the first: %+v", a)
 	}
 }
 

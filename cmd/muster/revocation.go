@@ -24,7 +24,11 @@ func asker(client *ocsp.Client, m *metrics.Metrics) admission.Asker {
 		if m != nil {
 			m.OCSPAnswer(sourceOf(a), metrics.OCSPResult(a.Status.String()))
 		}
-		return admission.Answer{Status: words[a.Status], Hold: a.Hold, Responder: a.Responder, Detail: a.Detail}
+		status := words[a.Status]
+		if a.Fault == ocsp.FaultCrowded { // we are busy, not the responder down
+			status = admission.AnswerBusy
+		}
+		return admission.Answer{Status: status, Hold: a.Hold, Responder: a.Responder, Detail: a.Detail}
 	}
 }
 
