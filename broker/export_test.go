@@ -6,9 +6,23 @@ import (
 	"github.com/muster-mqtt/muster/admission"
 )
 
-// SetTurns sets how many handshakes may compute at once. It is called before the
-// first comes.
-func (b *Broker) SetTurns(n int) { b.turns.free = n }
+// SetTurns sets how many handshakes may compute at once, while none does.
+func (b *Broker) SetTurns(n int) {
+	b.turns.mu.Lock()
+	defer b.turns.mu.Unlock()
+	b.turns.free = n
+}
+
+// GiveTurn lets one more compute.
+func (b *Broker) GiveTurn() { b.turns.give() }
+
+// Waiting returns how many new handshakes wait for their turn, those from known
+// addresses and those of newcomers.
+func (b *Broker) Waiting() (known, newcomers int) {
+	b.turns.mu.Lock()
+	defer b.turns.mu.Unlock()
+	return b.turns.waiting[newKnown].Len(), b.turns.waiting[newcomer].Len()
+}
 
 // NewIdle returns a broker without sockets, whose live connections are these
 // sessions, in this order.
