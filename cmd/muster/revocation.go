@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/internal/metrics"
@@ -20,8 +21,10 @@ func asker(client *ocsp.Client, m *metrics.Metrics) admission.Asker {
 			m.OCSPWaiting(+1)
 			defer m.OCSPWaiting(-1)
 		}
+		begun := time.Now()
 		a := client.Check(ctx, ocsp.Question(q))
 		if m != nil {
+			m.Stage(metrics.StageOCSP, time.Since(begun))
 			m.OCSPAnswer(sourceOf(a), metrics.OCSPResult(a.Status.String()))
 		}
 		status := words[a.Status]
