@@ -16,9 +16,10 @@ type attached struct {
 	session *Session
 
 	// Where mochi's reader is: it waits for the peer, or acts on a packet, or
-	// makes packets of what came. And whether what came has ended.
-	reading, acting, broken atomic.Bool
-	fault                   packets.Code // of the packet that OnPacketRead refused; the reader's own
+	// makes packets of what came. Whether what came has ended, and mochi has
+	// written a DISCONNECT.
+	reading, acting, broken, told atomic.Bool
+	fault                         packets.Code // of the packet that OnPacketRead refused; the reader's own
 }
 
 // SetDeadline is mochi's keep-alive. It sets it anew for each packet that the

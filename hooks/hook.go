@@ -186,7 +186,8 @@ func (h *Hook) guard(method string, deny func()) {
 
 // OnConnectAuthenticate has nothing left to judge: OnConnect attached a
 // session, or the connection is not ours.
-func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
+func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) (ok bool) {
+	defer h.guard("OnConnectAuthenticate", func() { ok = false })
 	return sessionOf(cl) != nil
 }
 
@@ -194,12 +195,17 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 // MQTT 3.1.1, where only they send it (§3.14): a type that mochi cannot encode
 // is not written. And it corrects the CONNACK of a CONNECT that mochi refuses by
 // itself.
-func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	if pk.FixedHeader.Type == packets.Connack {
+func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.Packet) {
+	defer h.guard("OnPacketEncode", func() { out.FixedHeader.Type = packets.Reserved })
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
 		correct(&pk)
-	}
-	if pk.FixedHeader.Type == packets.Disconnect && cl.Properties.ProtocolVersion < 5 {
-		pk.FixedHeader.Type = packets.Reserved
+	case packets.Disconnect:
+		if cl.Properties.ProtocolVersion < 5 {
+			pk.FixedHeader.Type = packets.Reserved
+		} else if a, ok := cl.Net.Conn.(*attached); ok {
+			a.told.Store(true)
+		}
 	}
 	return pk
 }

@@ -42,6 +42,7 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (out packets.Pac
 // OnPacketProcessed runs when mochi has acted on a packet. With an error it is
 // about to tell the client.
 func (h *Hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, err error) {
+	defer h.guard("OnPacketProcessed", func() {})
 	if a, ok := cl.Net.Conn.(*attached); ok && err == nil {
 		a.acting.Store(false)
 		a.session.will.goodbye = pk.FixedHeader.Type == packets.Disconnect && pk.ReasonCode == packets.CodeDisconnect.Code
@@ -130,7 +131,7 @@ func (a *attached) Close() error {
 	}
 	a.session.hook.sole.release(a.session)
 	if a.session.client.Properties.ProtocolVersion == 5 && a.session.established.Load() && !a.session.parting.Load() &&
-		!a.reading.Load() && !a.acting.Load() && !a.broken.Load() {
+		!a.reading.Load() && !a.acting.Load() && !a.broken.Load() && !a.told.Load() {
 		time.AfterFunc(faultTimeout, func() { _ = a.Conn.Close() })
 		return nil
 	}
@@ -163,6 +164,8 @@ func (s *Session) answerFault(err error) {
 	switch {
 	case err == nil, a.broken.Load(), s.parting.Load(): // the peer has left, or was told why it has to
 		return
+	case a.fault.Code == 0 && errors.Is(err, packets.ErrRejectPacket): // by another hook, which tells of it
+		return
 	case code.Code < packets.ErrMalformedPacket.Code, code.Code == packets.ErrNotAuthorized.Code: // a word of its own, or of the policies
 		return
 	case code.Code == packets.ErrClientIdentifierNotValid.Code: // of a second CONNECT
@@ -172,7 +175,7 @@ func (s *Session) answerFault(err error) {
 	s.hook.refusalLog.Warn().Str("event", "protocol_error").Str("code", fmt.Sprintf("0x%02X", code.Code)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).
 		Str("remote", s.candidate.Remote).Msg("a packet against the standard; connection closed")
-	if s.client.Properties.ProtocolVersion == 5 && !a.acting.Load() { // acting: mochi has told it
+	if s.client.Properties.ProtocolVersion == 5 && !a.told.Load() {
 		defer cutAfter(faultTimeout, a.Conn)()
 		s.disconnect(code)
 	}
