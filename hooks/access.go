@@ -128,6 +128,7 @@ func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	if s := sessionOf(cl); s != nil {
 		s.presence.served.Store(true)
 		s.judgeSubscriptions()
+		s.attend()
 	}
 }
 

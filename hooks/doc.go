@@ -13,10 +13,10 @@
 //
 //   - deadlines and limits for handshakes and for the time until CONNECT, and
 //     OCSP asked outside of them;
-//   - the index of connections: without it nobody calls a session's Rejudge when
-//     a record, a policy or an issuer changes, nor Kick when the certificate
-//     expires, nor Recheck for OCSP, so that a revoked device stays until it
-//     reconnects;
+//   - the index of connections, which finds those that a change concerns, also
+//     between TLS and CONNECT. Without it, have Hook.Rejudge told of the
+//     registry's changes, or a revoked device stays until it reconnects; it looks
+//     at each client. OCSP is not asked again about live connections;
 //   - Session.End, which cleans up after a decoder that panicked and keeps the
 //     client ID locked while mochi removes the client;
 //   - a server for each account, so that topics and client IDs cannot meet.

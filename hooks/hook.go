@@ -200,6 +200,8 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		correct(&pk)
+	case packets.Publish:
+		h.skipOversized(cl, pk)
 	case packets.Disconnect:
 		if cl.Properties.ProtocolVersion < 5 {
 			pk.FixedHeader.Type = packets.Reserved
@@ -236,6 +238,7 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		s.answerFault(err)
 		s.vanish(cl.StopCause())
 		s.bequeath()
+		s.unattend()
 		if _, driven := s.transport.(Connection); driven {
 			s.holdID()
 		}

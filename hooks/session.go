@@ -34,6 +34,7 @@ type Session struct {
 	parting     atomic.Bool          // its connection is being closed
 	begun       bool                 // nothing keeps it out any more; its connection's goroutine owns this
 	will        testament
+	expiry      *time.Timer // of the certificate, where nobody drives the connection; the same
 	presence    presence
 
 	unlock func() // frees the client ID; its connection's goroutine owns this and ending
@@ -147,7 +148,8 @@ func (s *Session) judgeSubscriptions() {
 func (s *Session) judgeWaiting() {
 	waiting := s.client.State.Inflight
 	for _, pk := range waiting.GetAll(false) {
-		if pk.FixedHeader.Type == packets.Publish && !s.allowed(policy.Receive, pk.TopicName) {
+		if pk.FixedHeader.Type == packets.Publish && (!s.allowed(policy.Receive, pk.TopicName) ||
+			oversized(pk, s.client.Properties.Props.MaximumPacketSize)) {
 			waiting.Delete(pk.PacketID)
 		}
 	}
