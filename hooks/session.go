@@ -34,7 +34,6 @@ type Session struct {
 	parting     atomic.Bool          // its connection is being closed
 	begun       bool                 // nothing keeps it out any more; its connection's goroutine owns this
 	will        testament
-	expiry      *time.Timer // of the certificate, where nobody drives the connection; the same
 	presence    presence
 
 	unlock func() // frees the client ID; its connection's goroutine owns this and ending
@@ -144,7 +143,8 @@ func (s *Session) judgeSubscriptions() {
 
 // judgeWaiting takes away the messages that wait since an earlier connection of
 // the client ID and may not be delivered now. When they were published, mochi
-// asked the session of that time, and it sends them again without asking.
+// asked the session of that time, and it sends them again without asking. One
+// that is larger than the client takes now would end each of its connections.
 func (s *Session) judgeWaiting() {
 	waiting := s.client.State.Inflight
 	for _, pk := range waiting.GetAll(false) {
