@@ -238,6 +238,7 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		s.answerFault(err)
 		s.vanish(cl.StopCause())
 		s.bequeath()
+		s.unattend()
 		if _, driven := s.transport.(Connection); driven {
 			s.holdID()
 		}

@@ -34,6 +34,7 @@ type Session struct {
 	parting     atomic.Bool          // its connection is being closed
 	begun       bool                 // nothing keeps it out any more; its connection's goroutine owns this
 	will        testament
+	expiry      *time.Timer // of the certificate, where nobody drives the connection; the same
 	presence    presence
 
 	unlock func() // frees the client ID; its connection's goroutine owns this and ending
