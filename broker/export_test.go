@@ -2,7 +2,9 @@ package broker
 
 import (
 	"crypto/tls"
+	"strconv"
 
+	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 )
 
@@ -24,12 +26,17 @@ func (b *Broker) Waiting() (known, newcomers int) {
 	return b.turns.waiting[newKnown].Len(), b.turns.waiting[newcomer].Len()
 }
 
+// IdlePolicy is the one of all the sessions of NewIdle.
+const IdlePolicy = "fleet"
+
 // NewIdle returns a broker without sockets, whose live connections are these
-// sessions, in this order.
+// sessions, in this order, of certificates "0", "1" and so on.
 func NewIdle(o Observer, sessions ...admission.Session) *Broker {
 	b := &Broker{observer: o, live: newLive(), recheckers: make(chan struct{}, recheckers), hurried: make(chan struct{})}
-	for _, s := range sessions {
-		b.live.enter(&conn{Conn: new(tls.Conn), live: b.live, session: s})
+	for i, s := range sessions {
+		c := &conn{Conn: new(tls.Conn), live: b.live, session: s, id: strconv.Itoa(i)}
+		b.live.enter(c)
+		b.live.watch(c, "", []muster.ResourceKey{{Kind: muster.KindPolicy, ID: IdlePolicy}})
 	}
 	return b
 }

@@ -216,8 +216,10 @@ func TestRecheckIsSpread(t *testing.T) {
 
 // idle is a session of a connection that does nothing.
 type idle struct {
-	mu sync.Mutex
-	at []time.Time
+	mu    sync.Mutex
+	at    []time.Time   // of Recheck
+	told  []time.Time   // to Rejudge
+	takes time.Duration // Rejudge
 }
 
 func newIdle(t *testing.T, n int) (*broker.Broker, []*idle) {
@@ -238,6 +240,17 @@ func (s *idle) Recheck(context.Context) (admission.Decision, bool) {
 	return admission.Decision{Verdict: admission.Admit}, true
 }
 
-func (*idle) Rejudge(context.Context, time.Time) {}
-func (*idle) Kick(muster.Reason, string)         {}
-func (*idle) End(bool)                           {}
+func (s *idle) Rejudge(ctx context.Context, told time.Time) {
+	if s.takes > 0 {
+		select {
+		case <-time.After(s.takes):
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, told)
+}
+
+func (*idle) Kick(muster.Reason, string) {}
+func (*idle) End(bool)                   {}

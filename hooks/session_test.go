@@ -5,8 +5,11 @@ import (
 	"net"
 	"testing"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
+	"github.com/muster-mqtt/muster/policy"
 )
 
 // driven is a transport whose driver calls Session.End.
@@ -66,5 +69,34 @@ func TestEndSparesTheNext(t *testing.T) {
 	}
 	if len(h.ids.held) != 0 {
 		t.Errorf("%d client IDs are held", len(h.ids.held))
+	}
+}
+
+// TestDeniedInTheMiddleOfSubscribe: what changes between the question whether a
+// client may subscribe and the grant takes the subscription away again.
+func TestDeniedInTheMiddleOfSubscribe(t *testing.T) {
+	h, cl := admitted(t)
+	s := sessionOf(cl)
+	for name, tc := range map[string]struct {
+		version, code byte
+	}{"v3.1.1": {4, 0x80}, "v5": {5, 0x87}} {
+		cl.Properties.ProtocolVersion = tc.version
+		asked := packets.Packet{Filters: packets.Subscriptions{{Filter: "a/#"}, {Filter: "b"}}}
+		granted := h.OnSubscribe(cl, asked)
+		for _, f := range granted.Filters {
+			h.server.Topics.Subscribe(cl.ID, f)
+			cl.State.Subscriptions.Add(f.Filter, f)
+		}
+		before := s.bound.Load()
+		s.bound.Store(policy.NewRealm("us-east-1", "123456789012").Bind(nil, policy.Variables{ClientID: "sensor"}))
+		codes := []byte{0, 0}
+		h.OnSubscribed(cl, granted, codes)
+		s.bound.Store(before)
+		if codes[0] != tc.code || codes[1] != tc.code {
+			t.Errorf("%s: SUBACK % X", name, codes)
+		}
+		if n := cl.State.Subscriptions.Len() + len(h.server.Topics.Subscribers("a/1").Subscriptions); n != 0 {
+			t.Errorf("%s: %d subscriptions are left", name, n)
+		}
 	}
 }
