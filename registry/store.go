@@ -132,6 +132,8 @@ type writtenDoc struct {
 // also if it was another update that revoked it, in the same group as one that
 // found nothing left to do.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
+	var told []muster.Event
+	defer func() { s.tellOf(told) }() // with nothing held any more
 	s.pending.begin()
 	defer s.pending.end()
 	var last *tx
@@ -154,7 +156,7 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 		if s.certificates.kept {
 			s.certificates.add(last.status)
 		}
-		s.tellOf(last.events)
+		told = last.events
 	}
 	return err
 }
