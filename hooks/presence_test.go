@@ -121,3 +121,25 @@ func TestPresenceWithoutConnack(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyListens: then nothing is published.
+func TestNobodyListens(t *testing.T) {
+	h, cl := admitted(t)
+	s := sessionOf(cl)
+	for _, listen := range []bool{false, true} {
+		if listen {
+			if err := h.server.Subscribe("$aws/events/#", 1, func(*mqtt.Client, packets.Subscription, packets.Packet) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := h.server.Info.Clone().MessagesReceived
+		s.begins(nil)
+		s.presence.here, s.presence.gone = false, false
+		s.appear()
+		s.subscribed([]string{"news"})
+		s.vanish(nil)
+		if n := h.server.Info.Clone().MessagesReceived - before; listen != (n > 0) {
+			t.Errorf("listened to: %v; %d published", listen, n)
+		}
+	}
+}
