@@ -18,6 +18,9 @@ const settleTimeout = 3 * time.Second
 // under way keeps its pace.
 func (b *Broker) SetDrain(d time.Duration) { b.drainTime.Store(int64(d)) }
 
+// Drain is over how long goodbyes are spread.
+func (b *Broker) Drain() time.Duration { return time.Duration(b.drainTime.Load()) }
+
 // Hurry has a drain, under way or to come, take leave of all clients at once.
 func (b *Broker) Hurry() { b.hurry.Do(func() { close(b.hurried) }) }
 
@@ -70,7 +73,7 @@ func (b *Broker) takeLeave(conns []*conn, gone <-chan struct{}) {
 		case <-pace.Done():
 		}
 	}()
-	pause := min(time.Duration(b.drainTime.Load())/time.Duration(len(sessions)), time.Second/leastFarewells)
+	pause := min(b.Drain()/time.Duration(len(sessions)), time.Second/leastFarewells)
 	b.log.Info().Str("event", "draining").Int("connections", len(sessions)).
 		Dur("over", pause*time.Duration(len(sessions))).Msg("clients are told that the server stops")
 	start := time.Now()

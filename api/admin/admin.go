@@ -29,10 +29,13 @@ type Config struct {
 
 // Admin answers the operator's questions, over the socket or, while no server
 // runs, from within the command itself.
-type Admin struct{ config Config }
+type Admin struct {
+	config Config
+	reload func() Reloaded // nil: no server runs
+}
 
 // New makes it.
-func New(c Config) *Admin { return &Admin{c} }
+func New(c Config) *Admin { return &Admin{config: c} }
 
 // Question asks about a certificate: by its PEM text, or by its fingerprint.
 type Question struct {

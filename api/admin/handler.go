@@ -23,6 +23,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.HandleFunc("POST /backup", a.backup)
 	mux.Handle("POST /explain", answers(a, a.Explain))
 	mux.Handle("POST /refusals", answers(a, a.Refusals))
+	mux.Handle("POST /reload", answers(a, a.Reload))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
 	a.policyRoutes(mux)

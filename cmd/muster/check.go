@@ -38,6 +38,9 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 	if text := exposed(c.Registry.MasterKey); text != "" {
 		f.warn("registry.master_key", text)
 	}
+	if text := tooFew(c.Limits.Connections, descriptors()); text != "" {
+		f.warn("limits.connections", text)
+	}
 	f.webhooks(c)
 	f.registry(c.Registry.Path)
 	f.dir(c.Admin.Path)

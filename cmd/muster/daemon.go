@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +31,11 @@ type daemon struct {
 	metrics *metrics.Metrics
 	broker  *broker.Broker
 	api     http.Handler
-	tls     *tls.Config // of the API
+
+	devices, operators serverCertificate // of the listeners for them
+
+	supervisor supervisor
+	reloader   *reloader // nil: what the configuration says stays
 
 	checks   []check // of readiness
 	draining atomic.Bool
@@ -40,27 +43,29 @@ type daemon struct {
 	loops    loops
 }
 
+// newLog returns the log of a server. Its level is that of the process, so that
+// it can change while all the parts of the server hold loggers of their own.
 func newLog(c *config.Config, w io.Writer) zerolog.Logger {
 	if c.Log.Format == config.FormatConsole {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: true}
 	}
-	level, err := zerolog.ParseLevel(string(c.Log.Level))
-	if err != nil {
-		level = zerolog.InfoLevel
-	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	setLevel(c.Log.Level)
+	return zerolog.New(w).With().Timestamp().Logger()
 }
 
 func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *daemon, err error) {
-	d = &daemon{metrics: metrics.New()}
-	mqttTLS, err := d.loadCertificate(metrics.ListenerMQTT, "mqtt", c.MQTT.Certificate, c.MQTT.Key)
+	d = &daemon{metrics: metrics.New(), supervisor: supervisor{log}}
+	d.devices.listener, d.operators.listener = metrics.ListenerMQTT, metrics.ListenerAPI
+	devices, err := loadPair("mqtt", c.MQTT.Certificate, c.MQTT.Key)
 	if err != nil {
 		return nil, err
 	}
-	d.tls, err = d.loadCertificate(metrics.ListenerAPI, "api", c.API.Certificate, c.API.Key)
+	operators, err := loadPair("api", c.API.Certificate, c.API.Key)
 	if err != nil {
 		return nil, err
 	}
+	d.devices.show(devices, d.metrics)
+	d.operators.show(operators, d.metrics)
 	d.state, err = openState(ctx, c, log, d.metrics)
 	if err != nil {
 		return nil, err
@@ -70,7 +75,7 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.broker, err = d.newBroker(mqttTLS); err != nil {
+	if d.broker, err = d.newBroker(); err != nil {
 		return nil, err
 	}
 	iot, err := awsiot.New(awsiot.Config{Store: d.store, Region: c.Region})
@@ -86,16 +91,7 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 	return d, nil
 }
 
-func (d *daemon) loadCertificate(l metrics.Listener, section, certificate, key string) (*tls.Config, error) {
-	pair, err := loadPair(section, certificate, key)
-	if err != nil {
-		return nil, err
-	}
-	d.metrics.CertificateExpires(l, pair.Leaf.NotAfter)
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
-}
-
-func (d *daemon) newBroker(serverTLS *tls.Config) (*broker.Broker, error) {
+func (d *daemon) newBroker() (*broker.Broker, error) {
 	c := d.config
 	policies := hooks.NewPolicies()
 	newHooks := func(_ string, s *mqtt.Server) ([]mqtt.Hook, error) {
@@ -109,47 +105,88 @@ func (d *daemon) newBroker(serverTLS *tls.Config) (*broker.Broker, error) {
 		return []mqtt.Hook{h}, err
 	}
 	return broker.New(broker.Config{
-		Gate: d.gate, TLS: serverTLS, NewHooks: newHooks,
+		Gate: d.gate, TLS: d.devices.tls(), NewHooks: newHooks,
 		HandshakeTimeout: c.MQTT.HandshakeTimeout, ConnectTimeout: c.MQTT.ConnectTimeout,
 		MaxPacketSize: uint32(c.MQTT.MaxPacketSize),
-		Limits: broker.Limits{
-			Connections: c.Limits.Connections, Handshakes: c.Limits.Handshakes,
-			Connects: c.Limits.Connects, ConnectsPerAddress: c.Limits.ConnectsPerAddress,
-		},
-		Observer: brokerObserver{d.metrics}, Log: d.log,
+		Limits:        brokerLimits(c),
+		Drain:         c.MQTT.Drain,
+		Observer:      brokerObserver{d.metrics}, Log: d.log,
 	})
 }
 
-// run serves until ctx ends or a part fails; then it ends them all. What the
-// others stand on, the registry's own work and the memory of refusals, ends
-// last, after those who still use it.
-func (d *daemon) run(ctx context.Context, l *listeners) error {
-	foundation, endFoundation := context.WithCancel(context.WithoutCancel(ctx))
-	base, foundation := errgroup.WithContext(foundation)
-	base.Go(func() error { return d.engine.Run(foundation) })
-	base.Go(func() error { return d.store.Run(foundation) })
-	base.Go(func() error { d.memory.Run(foundation); return nil })
-	base.Go(func() error { d.events.Run(foundation); return nil })
+// layer is parts of a server that run together. It ends when one of them fails,
+// or the layer under it ends.
+type layer struct {
+	*errgroup.Group
+	ctx context.Context
+	end context.CancelFunc
+}
 
-	front, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(foundation, func() { l.close() }) // a failed foundation ends the front
-	defer stop()
-	defer context.AfterFunc(ctx, func() { d.draining.Store(true) })()
-	devices, operators := d.loops.watch("mqtt", l.mqtt...), d.loops.watch("api", l.api)[0]
-	devices = append(devices, overWebSocket(d.loops.watch("websocket", l.websocket...))...)
+func newLayer(under context.Context) layer {
+	ctx, end := context.WithCancel(under)
+	parts, ctx := errgroup.WithContext(ctx)
+	return layer{parts, ctx, end}
+}
+
+// finish ends the layer and returns what failed in it.
+func (l layer) finish() error {
+	l.end()
+	return l.Wait()
+}
+
+// run serves until ctx ends or a part fails; then it ends them all, from the top:
+// first the devices are sent away, while revocations reach those that are left
+// and operators see what happens; then requests finish; what they all stand on,
+// the registry's own work and the memory of refusals, ends last. The end of
+// patient does away with all waiting.
+func (d *daemon) run(ctx, patient context.Context, l *listeners) error {
+	foundation := newLayer(context.WithoutCancel(ctx))
+	services := newLayer(foundation.ctx)
+	devices := newLayer(services.ctx)
+	defer context.AfterFunc(ctx, func() { d.stopping(devices.end) })()
+	defer context.AfterFunc(devices.ctx, func() { d.draining.Store(true) })()
+	defer context.AfterFunc(patient, d.broker.Hurry)()
+
+	foundation.Go(func() error { return d.engine.Run(foundation.ctx) })
+	foundation.Go(func() error { return d.store.Run(foundation.ctx) })
+	foundation.Go(func() error { d.memory.Run(foundation.ctx); return nil })
+	foundation.Go(func() error { d.events.Run(foundation.ctx); return nil })
+	foundation.Go(func() error { d.writer.feel(foundation.ctx, d.store.Beat); return nil })
+	foundation.Go(func() error { d.supervisor.watch(foundation.ctx, d.alive); return nil })
 	seq, err := d.store.Seq(ctx)
 	if err == nil {
-		front.Go(func() error { d.writer.feel(ctx, d.store.Beat); return nil })
-		front.Go(func() error { return d.follow(ctx, seq) })
-		front.Go(func() error { return d.broker.Serve(ctx, devices...) })
-		front.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
-		front.Go(func() error { return d.serveHTTP(ctx, d.api, operators) })
-		front.Go(func() error { return d.serveHTTP(ctx, d.probes(), l.http) })
-		front.Go(func() error { return d.serveHTTP(ctx, d.admin.Handler(), l.admin) })
-		err = front.Wait()
+		d.serve(services, patient, l, seq)
+		listeners := append(d.loops.watch("mqtt", l.mqtt...), overWebSocket(d.loops.watch("websocket", l.websocket...))...)
+		devices.Go(func() error { return d.broker.Serve(devices.ctx, listeners...) })
+		if d.reloader != nil {
+			devices.Go(func() error { d.reloader.run(devices.ctx); return nil })
+		}
+		err = devices.Wait()
 	}
-	endFoundation()
-	return errors.Join(err, base.Wait())
+	err = errors.Join(err, services.finish(), foundation.finish())
+	if patient.Err() != nil {
+		err = errors.Join(err, errHurried)
+	}
+	return err
+}
+
+// serve starts what serves besides the broker, and what keeps that in step.
+func (d *daemon) serve(services layer, patient context.Context, l *listeners, seq uint64) {
+	ctx := services.ctx
+	operators := d.loops.watch("api", l.api)[0]
+	services.Go(func() error { return d.follow(ctx, seq) })
+	services.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
+	services.Go(func() error { return d.serveHTTP(ctx, patient, d.api, operators) })
+	services.Go(func() error { return d.serveHTTP(ctx, patient, d.probes(), l.http) })
+	services.Go(func() error { return d.serveHTTP(ctx, patient, d.admin.Handler(), l.admin) })
+}
+
+// stopping begins the end: whoever asks hears of it before the first connection
+// is refused.
+func (d *daemon) stopping(end func()) {
+	d.draining.Store(true)
+	d.supervisor.stopping(d.broker.Drain())
+	end()
 }
 
 // follow keeps live connections in step with the registry. When it cannot keep
@@ -181,8 +218,8 @@ const (
 )
 
 // serveHTTP serves l until ctx ends, and lets requests under way finish for
-// stopTimeout.
-func (d *daemon) serveHTTP(ctx context.Context, h http.Handler, l net.Listener) error {
+// stopTimeout, unless patient ends.
+func (d *daemon) serveHTTP(ctx, patient context.Context, h http.Handler, l net.Listener) error {
 	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
 	s := &http.Server{
@@ -193,7 +230,7 @@ func (d *daemon) serveHTTP(ctx context.Context, h http.Handler, l net.Listener) 
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() { stopped <- shutDown(s, breakOff) })
+	stop := context.AfterFunc(ctx, func() { stopped <- shutDown(patient, s, breakOff) })
 	err := s.Serve(l)
 	if stop() {
 		return err // ended by itself
@@ -204,16 +241,16 @@ func (d *daemon) serveHTTP(ctx context.Context, h http.Handler, l net.Listener) 
 // shutDown ends a server in bounded time: a backup may take minutes, and the
 // registry cannot close before it. Who is still at it after stopTimeout is told,
 // and then cut off.
-func shutDown(s *http.Server, breakOff func()) error {
-	wait := func(d time.Duration) error {
-		ctx, cancel := context.WithTimeout(context.Background(), d)
+func shutDown(patient context.Context, s *http.Server, breakOff func()) error {
+	wait := func(under context.Context, d time.Duration) error {
+		ctx, cancel := context.WithTimeout(under, d)
 		defer cancel()
 		return s.Shutdown(ctx)
 	}
-	err := wait(stopTimeout)
-	if errors.Is(err, context.DeadlineExceeded) {
+	err := wait(patient, stopTimeout)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		breakOff()
-		err = wait(breakTimeout)
+		err = wait(context.Background(), breakTimeout)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.Close()

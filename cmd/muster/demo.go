@@ -87,7 +87,7 @@ func startDemo(ctx context.Context, t *table, dir string, devices int) (s *story
 	ready := make(chan addresses, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- errors.Join(serve(running, c, newLog(c, logFile), func(a addresses) { ready <- a }), logFile.Close())
+		ended <- errors.Join(serve(running, c, newLog(c, logFile), nil, func(a addresses) { ready <- a }), logFile.Close())
 	}()
 	endServer := func() error { end(); return <-ended }
 	select {

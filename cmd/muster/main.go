@@ -85,7 +85,7 @@ refuses it and says why. The AWS IoT tools that you have are its control plane.`
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		initCommand(), serveCommand(&configPath), envCommand(&configPath), healthCommand(&configPath),
+		initCommand(), serveCommand(&configPath), envCommand(&configPath), healthCommand(&configPath), reloadCommand(&configPath),
 		explainCommand(&configPath), demoCommand(), manCommand(), versionCommand(), configCommand(&configPath),
 		certCommand(&configPath), caCommand(&configPath), accountCommand(&configPath), keyCommand(&configPath),
 		templateCommand(&configPath), policyCommand(&configPath),

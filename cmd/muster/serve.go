@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -29,31 +30,18 @@ addresses.json beside the socket.`,
 		Example: "  muster serve\n  muster serve --mqtt 0.0.0.0:8883 --mqtt 0.0.0.0:443 --websocket 0.0.0.0:8884",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(*configPath)
+			flags := []addressFlag{
+				{"mqtt", "mqtt.address", mqtt, func(c *config.Config) { c.MQTT.Address = mqtt }},
+				{"websocket", "mqtt.websocket", websocket, func(c *config.Config) { c.MQTT.Websocket = websocket }},
+				{"api", "api.address", []string{api}, func(c *config.Config) { c.API.Address = api }},
+				{"http", "http.address", []string{http}, func(c *config.Config) { c.HTTP.Address = http }},
+			}
+			flags = slices.DeleteFunc(flags, func(f addressFlag) bool { return !cmd.Flags().Changed(f.name) })
+			c, from, err := readSource(*configPath, flags)
 			if err != nil {
 				return err
 			}
-			for _, o := range []struct {
-				flag  string
-				given []string
-				use   func()
-			}{
-				{"mqtt", mqtt, func() { c.MQTT.Address = mqtt }},
-				{"websocket", websocket, func() { c.MQTT.Websocket = websocket }},
-				{"api", []string{api}, func() { c.API.Address = api }},
-				{"http", []string{http}, func() { c.HTTP.Address = http }},
-			} {
-				if !cmd.Flags().Changed(o.flag) {
-					continue
-				}
-				for _, given := range o.given {
-					if _, _, err := net.SplitHostPort(given); err != nil {
-						return &usageError{fmt.Errorf("--%s: %w; it is host:port", o.flag, err)}
-					}
-				}
-				o.use()
-			}
-			return serve(cmd.Context(), c, newLog(c, cmd.ErrOrStderr()), nil)
+			return serve(cmd.Context(), c, newLog(c, cmd.ErrOrStderr()), from, nil)
 		},
 	}
 	cmd.Flags().StringSliceVar(&mqtt, "mqtt", nil, "`address` of the MQTT listener, instead of mqtt.address; may be given several times")
@@ -61,6 +49,46 @@ addresses.json beside the socket.`,
 	cmd.Flags().StringVar(&api, "api", "", "`address` of the HTTPS API, instead of api.address")
 	cmd.Flags().StringVar(&http, "http", "", "`address` of metrics and probes, instead of http.address")
 	return cmd
+}
+
+// addressFlag is a flag that stands for a key of addresses.
+type addressFlag struct {
+	name, key string
+	given     []string
+	use       func(*config.Config)
+}
+
+func (f addressFlag) check() error {
+	for _, given := range f.given {
+		if _, _, err := net.SplitHostPort(given); err != nil {
+			return &usageError{fmt.Errorf("--%s: %w; it is host:port", f.name, err)}
+		}
+	}
+	return nil
+}
+
+// readSource reads the configuration for a server, with what its flags say.
+func readSource(path string, flags []addressFlag) (*config.Config, *source, error) {
+	from := &source{file: path}
+	for _, f := range flags {
+		if err := f.check(); err != nil {
+			return nil, nil, err
+		}
+		from.given = append(from.given, f.key)
+	}
+	from.read = func() (*config.Config, config.Settings, error) {
+		c, settings, err := config.Read(configSource(path))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, f := range flags {
+			f.use(c)
+		}
+		return c, settings, nil
+	}
+	c, settings, err := from.read()
+	from.settings = settings
+	return c, from, err
 }
 
 // addresses are those that a running server listens on.
@@ -93,20 +121,18 @@ func readAddresses(dir string) (a addresses, err error) {
 	return a, json.Unmarshal(text, &a)
 }
 
-// serve runs a server until ctx ends. It tells ready, if there is one, the
-// addresses once all listen.
-func serve(ctx context.Context, c *config.Config, log zerolog.Logger, ready func(addresses)) (err error) {
+// serve runs a server until ctx ends. Where from is given, the configuration is
+// read again when it changes, and a second signal ends the server at once; nil
+// leaves all signals to ctx. ready, if it is not nil, is told the addresses once
+// all listen.
+func serve(ctx context.Context, c *config.Config, log zerolog.Logger, from *source, ready func(addresses)) (err error) {
 	d, err := newDaemon(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	for _, path := range secrets(c) {
-		if text := exposed(path); text != "" {
-			log.Warn().Str("event", "secret_readable").Msg(text)
-		}
-	}
-	l, err := listen(c, d.tls)
+	warn(c, log)
+	l, err := listen(c, d.operators.tls())
 	if err != nil {
 		return err
 	}
@@ -115,12 +141,31 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, ready func
 		return err
 	}
 	defer func() { _ = os.Remove(filepath.Join(c.Admin.Path, addressesFile)) }()
+	patient := context.Background()
+	if from != nil {
+		var release func()
+		patient, release = d.attend(from)
+		defer release()
+	}
 	log.Info().Str("event", "listening").Strs("mqtt", l.addresses.MQTT).Strs("websocket", l.addresses.WebSocket).Str("api", l.addresses.API).
 		Str("http", l.addresses.HTTP).Str("socket", l.addresses.Socket).Str("version", version()).Msg("muster serves")
+	d.supervisor.ready(statusServing)
 	if ready != nil {
 		ready(l.addresses)
 	}
-	err = d.run(ctx, l)
+	err = d.run(ctx, patient, l)
 	log.Info().Str("event", "stopped").Err(err).Msg("muster stopped")
 	return err
+}
+
+// warn tells what an operator should mend though the server runs.
+func warn(c *config.Config, log zerolog.Logger) {
+	for _, path := range secrets(c) {
+		if text := exposed(path); text != "" {
+			log.Warn().Str("event", "secret_readable").Msg(text)
+		}
+	}
+	if text := tooFew(c.Limits.Connections, descriptors()); text != "" {
+		log.Warn().Str("event", "few_descriptors").Msg("limits.connections: " + text)
+	}
 }
