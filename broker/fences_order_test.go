@@ -89,7 +89,7 @@ func TestFaultsAreLogged(t *testing.T) {
 	}})
 	f.policy("all", allowAll)
 	l := f.registered("sensor", "all")
-	const many, most = 1500, 200 // faults; lines in a second
+	const many, most = 300, 200 // faults; lines in a second
 	start := time.Now()
 	for range many {
 		c := f.raw(l, 5)
