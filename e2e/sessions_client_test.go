@@ -22,9 +22,9 @@ type keeper struct {
 	name    string
 	version byte // 4 or 5
 	cert    *certificate
-	answer  func() // called when a message is acknowledged to it, before anything else; nil for nothing
 
 	mu       sync.Mutex
+	answer   func() // called when a message is acknowledged to it, before anything else; nil for nothing
 	conn     net.Conn
 	present  bool                 // what the last CONNACK said of the session
 	unsent   map[uint16]*outgoing // by packet identifier: not acknowledged
@@ -280,6 +280,12 @@ func (k *keeper) takeAnswer(kind byte, body []byte) {
 	case mqttPubcomp:
 		delete(k.unsent, id)
 	}
+}
+
+func (k *keeper) whenAnswered(call func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.answer = call
 }
 
 // pending returns how many messages have no final answer, and acknowledged how

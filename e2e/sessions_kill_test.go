@@ -77,19 +77,19 @@ func (s *server) resume(t *testing.T, k *keeper, present bool) (ended <-chan str
 // acknowledgements, and returns how many messages were sent so far.
 func (s *server) killed(t *testing.T, writers, readers []*keeper, sent int) int {
 	t.Helper()
+	var ended []<-chan struct{}
+	for _, k := range slices.Concat(readers, writers) {
+		ended = append(ended, s.resume(t, k, true))
+	}
 	var acknowledged atomic.Int32
 	enough, dead := 1+rand.Int32N(roundMessages-1), make(chan struct{})
 	for _, w := range writers {
-		w.answer = func() { // nothing is left to the server but what it had before it answered
+		w.whenAnswered(func() { // the server has no time for anything after it answered
 			if acknowledged.Add(1) == enough {
 				_ = s.cmd.Process.Kill()
 				close(dead)
 			}
-		}
-	}
-	var ended []<-chan struct{}
-	for _, k := range slices.Concat(readers, writers) {
-		ended = append(ended, s.resume(t, k, true))
+		})
 	}
 	for n, deadline := 0, time.Now().Add(deviceTimeout); n < roundMessages && acknowledged.Load() < enough; {
 		w := writers[n%len(writers)]

@@ -23,6 +23,7 @@ import (
 	"github.com/muster-mqtt/muster/hooks"
 	"github.com/muster-mqtt/muster/internal/metrics"
 	"github.com/muster-mqtt/muster/registry"
+	"github.com/muster-mqtt/muster/sessions"
 )
 
 // daemon is a whole server without its sockets.
@@ -31,6 +32,8 @@ type daemon struct {
 	metrics *metrics.Metrics
 	broker  *broker.Broker
 	api     http.Handler
+
+	sessions *sessions.Store
 
 	devices, operators serverCertificate // of the listeners for them
 
@@ -75,6 +78,9 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 			err = errors.Join(err, d.close())
 		}
 	}()
+	if err = d.openSessions(); err != nil {
+		return nil, err
+	}
 	if d.broker, err = d.newBroker(); err != nil {
 		return nil, err
 	}
@@ -94,18 +100,21 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *da
 func (d *daemon) newBroker() (*broker.Broker, error) {
 	c := d.config
 	policies := hooks.NewPolicies()
-	newHooks := func(_ string, s *mqtt.Server) ([]mqtt.Hook, error) {
-		h, err := hooks.New(hooks.Config{
+	newHooks := func(account string, s *mqtt.Server) ([]mqtt.Hook, error) {
+		return d.withSessions(account, hooks.Config{
 			Server: s, Gate: d.gate, Principals: d.store, Policies: policies, Region: c.Region,
 			Refusals:      hooks.Refusals(c.MQTT.Refusals),
 			CloseFirst:    c.MQTT.FirstConnection == config.FirstConnectionClose,
 			OneConnection: hooks.OneConnection(c.MQTT.OneConnection),
 			KeepAliveMax:  c.MQTT.KeepAliveMax, Observer: hookObserver{d.metrics}, Log: d.log,
 		})
-		return []mqtt.Hook{h}, err
+	}
+	stored, err := d.sessions.Accounts()
+	if err != nil {
+		return nil, err
 	}
 	return broker.New(broker.Config{
-		Gate: d.gate, TLS: d.devices.tls(), NewHooks: newHooks,
+		Gate: d.gate, TLS: d.devices.tls(), NewHooks: newHooks, Accounts: stored,
 		HandshakeTimeout: c.MQTT.HandshakeTimeout, ConnectTimeout: c.MQTT.ConnectTimeout,
 		MaxPacketSize: uint32(c.MQTT.MaxPacketSize),
 		Limits:        brokerLimits(c),
@@ -151,6 +160,7 @@ func (d *daemon) run(ctx, patient context.Context, l *listeners) error {
 	foundation.Go(func() error { return d.store.Run(foundation.ctx) })
 	foundation.Go(func() error { d.memory.Run(foundation.ctx); return nil })
 	foundation.Go(func() error { d.events.Run(foundation.ctx); return nil })
+	foundation.Go(func() error { d.sessions.Run(foundation.ctx); return nil })
 	foundation.Go(func() error { d.writer.feel(foundation.ctx, d.store.Beat); return nil })
 	foundation.Go(func() error { d.supervisor.watch(foundation.ctx, d.alive); return nil })
 	seq, err := d.store.Seq(ctx)

@@ -160,6 +160,7 @@ func (d *daemon) readiness() []check {
 	registry := d.config.Registry.Path
 	return []check{
 		{name: "registry", find: func(context.Context) error { return d.store.Err() }},
+		d.sessionsCheck(),
 		{name: "listeners", find: func(context.Context) error { return d.loops.accepting() }},
 		{name: "draining", find: func(context.Context) error {
 			if d.draining.Load() {
