@@ -2,15 +2,16 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/registry"
 	"github.com/muster-mqtt/muster/registry/badgerdb"
+	"github.com/muster-mqtt/muster/registry/memory"
 )
 
 // figures compares the figures kept with a look at every certificate.
@@ -74,31 +75,94 @@ func TestCertificateFigures(t *testing.T) {
 	f.step()
 }
 
-// A count that begins while certificates are registered misses none of them and
-// counts none twice.
-func TestCountWhileWriting(t *testing.T) {
-	f := newFixture(t)
+// watched is an engine that tells a test where it is.
+type watched struct {
+	registry.Engine
+	committed func() // after the commit of an update, before that returns
+	listing   func() // in a view, when it is about to list
+	failed    error  // of an update whose closure did not fail
+}
+
+func (w *watched) Update(ctx context.Context, fn func(registry.Tx) error) error {
+	err := w.Engine.Update(ctx, func(t registry.Tx) error {
+		if err := fn(t); err != nil {
+			return err
+		}
+		return w.failed
+	})
+	if w.committed != nil {
+		w.committed()
+	}
+	return err
+}
+
+func (w *watched) View(ctx context.Context, fn func(registry.Reader) error) error {
+	return w.Engine.View(ctx, func(r registry.Reader) error { return fn(watchedReader{r, w}) })
+}
+
+type watchedReader struct {
+	registry.Reader
+	engine *watched
+}
+
+func (r watchedReader) List(k registry.Kind, q registry.Query) ([]registry.Doc, registry.Cursor, error) {
+	if listing := r.engine.listing; listing != nil && k == registry.KindCert {
+		r.engine.listing = nil
+		listing()
+	}
+	return r.Reader.List(k, q)
+}
+
+// A certificate that is registered while the others are counted is not in their
+// state, and is added.
+func TestRegisteredDuringCount(t *testing.T) {
+	w := &watched{Engine: memory.New()}
+	f := newFixtureOn(t, w, registry.Config{})
 	ca := f.mint("Busy")
-	a := f.authority(ca)
-	pems := make([]string, 200)
-	for i := range pems {
-		pems[i] = f.leaf(ca, fmt.Sprint("device-", i))
-	}
-	var devices sync.WaitGroup
-	half := make(chan struct{})
-	for i, pem := range pems {
-		devices.Go(func() {
-			if _, err := f.Enrol(t.Context(), muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: pem}); err != nil {
-				t.Error(err)
-			}
-			if i == len(pems)/2 {
-				close(half)
-			}
-		})
-	}
-	<-half
+	f.authority(ca)
+	f.register(ca, "before", muster.Active)
+	w.listing = func() { f.register(ca, "during", muster.Active) }
 	f.ok(f.CountAll(t.Context()))
-	devices.Wait()
+	if w.listing != nil {
+		t.Error("nothing was counted")
+	}
+	f.figures()
+}
+
+// One that is on disk and not added yet holds the count up until it is: else it
+// would be counted and added.
+func TestRegisteredBeforeCount(t *testing.T) {
+	w := &watched{Engine: memory.New()}
+	f := newFixtureOn(t, w, registry.Config{})
+	ca := f.mint("Busy")
+	f.authority(ca)
+	counted := make(chan error, 1)
+	w.committed = func() {
+		w.committed = nil
+		go func() { counted <- f.CountAll(t.Context()) }()
+		select {
+		case err := <-counted:
+			counted <- err // too early
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	f.register(ca, "before", muster.Active)
+	f.ok(<-counted)
+	f.figures()
+}
+
+// What fails after it was written within its transaction is not counted.
+func TestFailedUpdateIsNotCounted(t *testing.T) {
+	w := &watched{Engine: memory.New()}
+	f := newFixtureOn(t, w, registry.Config{})
+	ca := f.mint("Failing")
+	f.authority(ca)
+	f.ok(f.CountAll(t.Context()))
+	w.failed = errors.New("no space left")
+	if _, err := f.RegisterCertificate(t.Context(), registry.CertificateRegistration{Account: account, PEM: f.leaf(ca, "lost")}); err == nil {
+		t.Error("the certificate was registered")
+	}
+	w.failed = nil
 	f.figures()
 }
 
@@ -157,6 +221,10 @@ func TestBeat(t *testing.T) {
 	if s.Beat(ctx) == nil {
 		t.Error("a writer that hangs beats")
 	}
+	broken := memory.New()
+	broken.Fail(errors.New("no space left"))
+	s = must(registry.New(registry.Config{Engine: broken}))(f)
+	f.ok(s.Beat(t.Context())) // it says itself that it writes no more
 }
 
 // BenchmarkCountCertificates counts those of a registry on disk, and says how

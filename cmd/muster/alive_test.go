@@ -49,6 +49,21 @@ func TestWriterHangs(t *testing.T) {
 	})
 }
 
+// One that answers with errors, and does not say that it writes no more, hangs
+// as well.
+func TestWriterFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &daemon{}
+		d.writer.beat()
+		ctx, cancel := context.WithTimeout(t.Context(), hangsAfter+beatEvery)
+		defer cancel()
+		d.writer.feel(ctx, func(context.Context) error { return errors.New("no turn") })
+		if d.alive() == nil {
+			t.Error("it lives")
+		}
+	})
+}
+
 // queue is a listener that accepts what the test sends.
 type queue struct {
 	net.Listener
