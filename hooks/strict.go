@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -149,6 +151,15 @@ func (a *attached) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// lost reports whether an error is of the transport, and not of a packet: those
+// carry a code, as a rule.
+func lost(err error) bool {
+	var code packets.Code
+	var transport net.Error
+	return !errors.As(err, &code) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed) || errors.As(err, &transport))
+}
+
 // answerFault tells the client, and the log at a bounded rate, what was wrong
 // with a packet for which the connection ends, and closes it.
 func (s *Session) answerFault(err error) {
@@ -162,7 +173,7 @@ func (s *Session) answerFault(err error) {
 		code = packets.ErrMalformedPacket
 	}
 	switch {
-	case err == nil, a.broken.Load(), s.parting.Load(): // the peer has left, or was told why it has to
+	case err == nil, lost(err), a.broken.Load(), s.parting.Load(): // the peer has left, or was told why it has to
 		return
 	case a.fault.Code == 0 && errors.Is(err, packets.ErrRejectPacket): // by another hook, which tells of it
 		return

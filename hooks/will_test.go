@@ -42,6 +42,7 @@ type bubble struct {
 	store  *registry.Store
 	gate   *admission.Gate
 	server *mqtt.Server
+	hook   *hooks.Hook
 	ca     *mint.Authority
 	closed bool
 }
@@ -61,9 +62,9 @@ func newBubble(t *testing.T, edit func(*hooks.Config)) *bubble {
 	if edit != nil {
 		edit(&c)
 	}
-	h, err := hooks.New(c)
+	b.hook, err = hooks.New(c)
 	must(t, err)
-	must(t, b.server.AddHook(h, nil))
+	must(t, b.server.AddHook(b.hook, nil))
 	must(t, b.server.Serve())
 	return b
 }
@@ -103,6 +104,13 @@ func (b *bubble) dial(l *mint.Leaf, version byte) *peer {
 func (b *bubble) admitted(l *mint.Leaf, version byte, clientID string, edit func(*packets.Packet)) *peer {
 	b.t.Helper()
 	p := b.dial(l, version)
+	b.connect(p, clientID, edit)
+	return p
+}
+
+// connect sends CONNECT and waits to be let in.
+func (b *bubble) connect(p *peer, clientID string, edit func(*packets.Packet)) {
+	b.t.Helper()
 	c := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Connect},
 		Connect:     packets.ConnectParams{ProtocolName: []byte("MQTT"), Clean: true, ClientIdentifier: clientID},
@@ -114,7 +122,6 @@ func (b *bubble) admitted(l *mint.Leaf, version byte, clientID string, edit func
 	if ack, ok := <-p.in; !ok || ack.FixedHeader.Type != packets.Connack || ack.ReasonCode != 0 {
 		b.t.Fatalf("client %s: %+v, %v", clientID, ack, ok)
 	}
-	return p
 }
 
 func (p *peer) listen() {
@@ -166,7 +173,7 @@ func (p *peer) subscribe(filter string) {
 	p.t.Helper()
 	p.write(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Subscribe, Qos: 1}, PacketID: 1,
-		Filters: packets.Subscriptions{{Filter: filter, RetainAsPublished: true}},
+		Filters: packets.Subscriptions{{Filter: filter, Qos: 1, RetainAsPublished: true}},
 	})
 	if ack := <-p.in; ack.FixedHeader.Type != packets.Suback {
 		p.t.Fatalf("%+v instead of SUBACK", ack)
