@@ -157,7 +157,6 @@ func forwarded(h http.Header) bool {
 
 // readiness returns what serve looks at before it calls itself ready.
 func (d *daemon) readiness() []check {
-	registry := d.config.Registry.Path
 	return []check{
 		{name: "registry", find: func(context.Context) error { return d.store.Err() }},
 		d.sessionsCheck(),
@@ -168,8 +167,8 @@ func (d *daemon) readiness() []check {
 			}
 			return nil
 		}},
-		{name: "disk", find: func(context.Context) error { return enough(registry, diskNeeded) }},
-		{name: "disk_low", degraded: true, find: func(context.Context) error { return enough(registry, diskWanted) }},
+		{name: "disk", find: func(context.Context) error { return d.enough(diskNeeded) }},
+		{name: "disk_low", degraded: true, find: func(context.Context) error { return d.enough(diskWanted) }},
 		{name: "ocsp", degraded: true, find: func(context.Context) error { return d.silentResponders() }},
 		{name: "certificate", degraded: true, find: func(context.Context) error {
 			return expiring(d.metrics.CertificateExpiries(), time.Now())
