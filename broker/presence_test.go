@@ -292,7 +292,9 @@ func TestSubscriptionsAreToldOf(t *testing.T) {
 				t.Errorf("heard %s", got)
 			}
 			c.bytes(0xE0, 0x00)
-			if got := w.next(l, "lamp").short(); got != "disconnected CLIENT_INITIATED_DISCONNECT" {
+			c.end()
+			f.raw(l, number).admitted("lamp", nil)
+			if got, want := w.of("lamp", 2), "disconnected CLIENT_INITIATED_DISCONNECT, connected"; got != want {
 				t.Errorf("heard %s", got)
 			}
 		})

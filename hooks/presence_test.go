@@ -2,6 +2,8 @@ package hooks
 
 import (
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -68,6 +70,10 @@ func TestDisconnectReasonOfCodes(t *testing.T) {
 			t.Errorf("%v is %s, want %s", test.cause, got, test.want)
 		}
 	}
+	s.overflow("it does not read") // and so may be cut off before it is told
+	if got := s.disconnectReason(net.ErrClosed); got != DisconnectThrottled {
+		t.Errorf("a subscriber that does not keep up: %s", got)
+	}
 	for reason, want := range map[muster.Reason]DisconnectReason{
 		muster.ReasonShutdown: DisconnectServerInitiated, muster.ReasonTakenOver: DisconnectDuplicate,
 		muster.ReasonPolicyDenied: DisconnectForbidden, muster.ReasonInternalError: DisconnectServerError,
@@ -97,6 +103,7 @@ func TestIPOf(t *testing.T) {
 func TestPresenceWithoutConnack(t *testing.T) {
 	for name, end := range map[string]func(*Session){
 		"a server of our own":         func(s *Session) { s.transport = driven{s.transport}; s.End(false) },
+		"one that it serves":          func(s *Session) { s.presence.served.Store(true); s.hook.OnDisconnect(s.client, io.EOF, false) },
 		"somebody's own mochi server": func(s *Session) { _ = s.client.Net.Conn.Close() },
 	} {
 		h, cl := admitted(t)
