@@ -164,6 +164,7 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 	defer h.guard("OnPacketEncode", func() { hangUp(cl) })
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
+		out.Mods.DisallowProblemInfo = false // a message keeps its user properties [MQTT-3.1.2-29]
 		if pk.FixedHeader.Qos > 0 && !h.maySend(cl, pk) {
 			out.FixedHeader.Type = packets.Reserved // which mochi does not write
 		}

@@ -114,7 +114,7 @@ func encodeMessage(pk packets.Packet, order uint64) ([]byte, error) {
 	b.Write(head[:])
 	b.Write(binary.AppendUvarint(nil, uint64(len(pk.Origin))))
 	b.WriteString(pk.Origin)
-	pk.ProtocolVersion, pk.PacketID = 5, 1 // which the key has; what is retained has none
+	pk.ProtocolVersion, pk.PacketID = 5, 1          // which the key has; what is retained has none
 	pk.Mods = packets.Mods{AllowResponseInfo: true} // or the response topic would be left out
 	if err := pk.PublishEncode(b); err != nil {
 		return nil, err
