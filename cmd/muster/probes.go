@@ -52,7 +52,8 @@ func (f finding) String() string {
 	return "[-]" + f.name + " failed: " + oneLine(f.wrong)
 }
 
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// oneLine keeps joined errors apart.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // checksTimeout bounds all checks of one request: shorter than the timeout of
 // probe, so that the answer names the check that takes so long.

@@ -40,9 +40,9 @@ func TestAnswerChecks(t *testing.T) {
 		{"degraded", []check{well, slow}, "", 200, "ok\n"},
 		{"degraded, verbose", []check{well, slow}, "?verbose=1", 200,
 			"[+]registry ok\n[!]ocsp degraded: one responder fails\nreadyz check passed\n"},
-		{"broken", []check{well, broken, slow}, "", 503, "[-]disk failed: no space left\nreadyz check failed\n"},
+		{"broken", []check{well, broken, slow}, "", 503, "[-]disk failed: no space; left\nreadyz check failed\n"},
 		{"broken, verbose", []check{slow, broken, well}, "?verbose", 503,
-			"[!]ocsp degraded: one responder fails\n[-]disk failed: no space left\n[+]registry ok\nreadyz check failed\n"},
+			"[!]ocsp degraded: one responder fails\n[-]disk failed: no space; left\n[+]registry ok\nreadyz check failed\n"},
 		{"no checks", nil, "", 200, "ok\n"},
 	} {
 		w := httptest.NewRecorder()
