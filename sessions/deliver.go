@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -183,8 +184,8 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 	return out
 }
 
-// maySend holds a message of QoS 2 until it is stored that its publisher will not
-// have it passed on again: it would come twice.
+// maySend keeps messages in order, and holds one of QoS 2 until it is stored that
+// its publisher will not have it passed on again: it would come twice.
 func (h *Hook) maySend(cl *mqtt.Client, pk packets.Packet) bool {
 	if pk.Expiry == -1 && !pk.FixedHeader.Dup { // mochi forgets it as soon as it is sent
 		s := h.own(cl)
@@ -192,17 +193,51 @@ func (h *Hook) maySend(cl *mqtt.Client, pk packets.Packet) bool {
 		s.unasked[pk.PacketID] = struct{}{}
 		s.mu.Unlock()
 	}
-	if pk.FixedHeader.Qos < 2 {
-		return true
-	}
 	s := h.of(cl)
 	if s == nil {
 		return true
 	}
+	if !pk.FixedHeader.Dup && !s.awaitTurn(cl) {
+		return false
+	}
 	s.mu.Lock()
 	m := s.messages[pk.PacketID]
+	_, resent := s.resent[pk.PacketID]
+	if pk.FixedHeader.Dup {
+		s.resent[pk.PacketID] = struct{}{}
+	} else if resent && (m == nil || m.order <= s.resumedAt) {
+		delete(s.resent, pk.PacketID)
+		s.mu.Unlock()
+		return false // it came while the others were sent again, and went with them
+	}
 	s.mu.Unlock()
-	return m == nil || m.group == nil || m.group.wait() == nil
+	return pk.FixedHeader.Qos < 2 || m == nil || m.group == nil || m.group.wait() == nil
+}
+
+// awaitTurn holds up what is published while a connection begins until what
+// waited is sent. It reports false when the connection ends before.
+func (s *session) awaitTurn(cl *mqtt.Client) bool {
+	s.mu.Lock()
+	resumed := s.resumed
+	s.mu.Unlock()
+	if resumed == nil {
+		return true
+	}
+	select {
+	case <-resumed:
+		return true
+	default:
+	}
+	for {
+		select {
+		case <-resumed:
+			return true
+		case <-time.After(50 * time.Millisecond): // nobody tells of a connection that ends so early
+			if cl.Closed() {
+				return false
+			}
+		}
+	}
 }
 
 // mayRelease stores that a message of QoS 2 was received before the client is told

@@ -150,6 +150,7 @@ func (h *Hook) begin(s *session, cl *mqtt.Client, clean bool) *batch {
 	s.client.Store(cl)
 	s.connected = false
 	s.standIn, s.asked = 0, 0
+	s.resumed, s.resent = make(chan struct{}), map[uint16]struct{}{}
 	h.sessions.Store(s.id, s)
 	if old != nil && !clean && !(old.Properties.ProtocolVersion < 5 && old.Properties.Clean) {
 		h.mend(s, old)
@@ -233,7 +234,8 @@ func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 	}
 }
 
-// OnSessionEstablished drops the subscriptions that the policies have taken away.
+// OnSessionEstablished runs when what waited is sent. It drops the subscriptions
+// that the policies have taken away.
 func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	defer h.guard("OnSessionEstablished", func() { hangUp(cl) })
 	s := h.of(cl)
@@ -242,6 +244,11 @@ func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.client.Load() != cl || s.resumed == nil {
+		return
+	}
+	s.resumedAt = h.order.Load()
+	close(s.resumed)
 	for filter := range s.filters {
 		if _, ok := cl.State.Subscriptions.Get(filter); !ok {
 			delete(s.filters, filter)

@@ -43,6 +43,12 @@ type session struct {
 	messages  map[uint16]*message
 	received  map[uint16]struct{} // PUBREC was sent for it, or is about to
 	unasked   map[uint16]struct{} // sent by mochi when there was room for more, and forgotten
+
+	// What waited is sent again at the beginning of a connection, and what comes
+	// meanwhile has to wait for that, or it would overtake.
+	resumed   chan struct{} // closed when that is sent; nil where nothing waited
+	resumedAt uint64        // the last order that was given by then
+	resent    map[uint16]struct{}
 }
 
 func newSession(id string) *session {
