@@ -97,6 +97,18 @@ func (g *Gate) changed(ctx context.Context, f *Facts, s muster.OCSPSettings) boo
 	return err == nil && i.OCSP != s
 }
 
+// Outdated reports whether OCSP counts for a connection by other settings than
+// those by which Connect judged it: they changed before anyone could be told that
+// the connection is concerned. It belongs to the connection's goroutine.
+func (g *Gate) Outdated(ctx context.Context, c *Candidate) bool {
+	f := &c.Facts
+	i, err := g.registry.Issuer(ctx, c.Account, cmp.Or(f.Record.AuthorityID, f.Authority.ID))
+	if err != nil || !(OCSPFacts{Mode: i.OCSP.Mode, IssuerHeld: true}).asks() {
+		return false
+	}
+	return c.judgedBy == nil || *c.judgedBy != i.OCSP
+}
+
 // unsupervised reports whether OCSP is off for a connection, and was: then there
 // is nothing to ask or to forget. It costs one look-up in a cache.
 func (g *Gate) unsupervised(ctx context.Context, c *Candidate) bool {

@@ -135,6 +135,8 @@ type Candidate struct {
 	// the refusal is explained by that and not by what admitted it; nil before
 	// Inspect.
 	against *atomic.Pointer[Facts]
+	// judgedBy are the OCSP settings that Connect judged by; nil where OCSP was off.
+	judgedBy *muster.OCSPSettings
 }
 
 // lookups bounds one moment's reading of the registry.
@@ -251,6 +253,9 @@ func (g *Gate) Connect(ctx context.Context, c *Candidate) Outcome {
 	asked := c.Facts.OCSP
 	judge := func(failure string) (Facts, Decision, error) {
 		f, q, err := g.gather(ctx, c)
+		if c.judgedBy = nil; q != nil {
+			c.judgedBy = &q.Settings
+		}
 		if err == nil {
 			c.Account = f.Account
 			f.OCSP.recall(asked)

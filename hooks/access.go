@@ -134,7 +134,8 @@ func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 
 // OnSelectSubscribers keeps the server's own topics from shared subscriptions
 // that begin with a wildcard, as mochi itself does for all others
-// [MQTT-4.7.2-1].
+// [MQTT-4.7.2-1], and has mochi choose among those members of a group who may
+// receive the message: it would ask about one alone, and the message be lost.
 func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
 	defer h.guard("OnSelectSubscribers", func() { clear(subs.Shared) })
 	if strings.HasPrefix(pk.TopicName, "$") {
@@ -143,6 +144,16 @@ func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *m
 			if len(parts) == 3 && (strings.HasPrefix(parts[2], "+") || strings.HasPrefix(parts[2], "#")) {
 				delete(subs.Shared, filter)
 			}
+		}
+	}
+	for filter, members := range subs.Shared { // copies, made for this message
+		for id := range members {
+			if cl, ok := h.server.Clients.Get(id); !ok || !h.OnACLCheck(cl, pk.TopicName, false) {
+				delete(members, id)
+			}
+		}
+		if len(members) == 0 {
+			delete(subs.Shared, filter)
 		}
 	}
 	return subs

@@ -63,6 +63,10 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 	if d, ok := h.open(ctx, cl, c, &pk.Connect); !ok {
 		return h.refuse(cl, c, d)
 	}
+	if h.gate.Outdated(ctx, c) { // from now on such a change is told
+		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonRevocationUnknown,
+			Detail: "the OCSP settings of its issuer changed while it connected; connect again"})
+	}
 	if k := sessionOf(cl).kicked.Load(); k != nil { // it changed meanwhile
 		return h.refuse(cl, c, k.Decision)
 	}

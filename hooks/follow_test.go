@@ -18,6 +18,7 @@ import (
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/hooks"
 	"github.com/muster-mqtt/muster/internal/mint"
+	"github.com/muster-mqtt/muster/registry"
 )
 
 // dialTLS connects to a listener of one's own, which inspects nobody.
@@ -78,7 +79,7 @@ func TestExpiryInOnesOwnServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
 		defer b.stop()
-		l, err := b.ca.Issue(mint.Request{Subject: pkix.Name{CommonName: "sensor"}, NotAfter: time.Now().Add(time.Hour)})
+		l, err := b.ca.Issue(mint.Request{Subject: pkix.Name{CommonName: "sensor"}, NotAfter: time.Now().Add(10 * time.Minute)})
 		must(t, err)
 		p := b.dialTLS(l)
 		go p.ping()
@@ -165,4 +166,32 @@ func TestChangedWhileItConnects(t *testing.T) {
 		m.meddle = func() { b.revoke(l) }
 		b.dialTLS(l).sentAway(muster.ReasonRevoked)
 	})
+}
+
+// TestOCSPSettingsChangedWhileItConnects: nobody is told yet that they concern
+// the connection, which would stay unasked until its turn comes.
+func TestOCSPSettingsChangedWhileItConnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meddler{}
+		b := newBubble(t, func(c *hooks.Config) { m.Principals, c.Principals = c.Principals, m })
+		defer b.stop()
+		m.meddle = func() {
+			mode := muster.OCSPSoft
+			_, err := b.store.SetOCSP(t.Context(), account, muster.Fingerprint(b.ca.Cert.Raw), registry.OCSPUpdate{Mode: &mode})
+			must(t, err)
+		}
+		p := b.dial(b.leaf("sensor"), 5)
+		p.write(connectPacket("sensor"))
+		if ack := <-p.in; ack.FixedHeader.Type != packets.Connack || ack.ReasonCode != 0x88 ||
+			!strings.HasPrefix(ack.Properties.ReasonString, string(muster.ReasonRevocationUnknown)) {
+			t.Errorf("answered %+v", ack)
+		}
+	})
+}
+
+func connectPacket(clientID string) packets.Packet {
+	return packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connect},
+		Connect:     packets.ConnectParams{ProtocolName: []byte("MQTT"), Clean: true, ClientIdentifier: clientID},
+	}
 }

@@ -66,3 +66,43 @@ func (b *bubble) restrict(l *mint.Leaf) {
 	must(b.t, err)
 	must(b.t, b.store.AttachPolicy(b.t.Context(), account, "nosecrets", muster.KindCertificate, muster.Fingerprint(l.Cert.Raw)))
 }
+
+// TestSharedSubscriptionSparesTheDenied: a member of the group that may not
+// receive a message does not swallow it.
+func TestSharedSubscriptionSparesTheDenied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		defer b.stop()
+		denied := b.leaf("denied")
+		b.restrict(denied)
+		p, q := b.admitted(denied, 5, "denied", nil), b.admitted(b.leaf("allowed"), 5, "allowed", nil)
+		for _, member := range []*peer{p, q} {
+			member.subscribe("$share/group/open/#")
+		}
+		const n = 20 // mochi chooses at random
+		for range n {
+			must(t, b.server.Publish("open/hidden", nil, false, 0))
+			must(t, b.server.Publish("open/seen", nil, false, 0))
+		}
+		synctest.Wait()
+		got := map[string]int{}
+		for _, member := range []*peer{p, q} {
+			for len(member.in) > 0 {
+				got[(<-member.in).TopicName]++
+			}
+		}
+		if got["open/hidden"] != n || got["open/seen"] != n {
+			t.Errorf("delivered %v, want %d each", got, n)
+		}
+		if err := q.conn.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		must(t, b.server.Publish("open/hidden", nil, false, 0)) // nobody may have it
+		must(t, b.server.Publish("open/seen", nil, false, 0))
+		synctest.Wait()
+		if pk := <-p.in; pk.TopicName != "open/seen" || len(p.in) > 0 {
+			t.Errorf("%s was delivered", pk.TopicName)
+		}
+	})
+}

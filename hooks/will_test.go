@@ -111,10 +111,7 @@ func (b *bubble) admitted(l *mint.Leaf, version byte, clientID string, edit func
 // connect sends CONNECT and waits to be let in.
 func (b *bubble) connect(p *peer, clientID string, edit func(*packets.Packet)) {
 	b.t.Helper()
-	c := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Connect},
-		Connect:     packets.ConnectParams{ProtocolName: []byte("MQTT"), Clean: true, ClientIdentifier: clientID},
-	}
+	c := connectPacket(clientID)
 	if edit != nil {
 		edit(&c)
 	}
@@ -122,6 +119,7 @@ func (b *bubble) connect(p *peer, clientID string, edit func(*packets.Packet)) {
 	if ack, ok := <-p.in; !ok || ack.FixedHeader.Type != packets.Connack || ack.ReasonCode != 0 {
 		b.t.Fatalf("client %s: %+v, %v", clientID, ack, ok)
 	}
+	synctest.Wait() // until the session is established
 }
 
 func (p *peer) listen() {
@@ -299,7 +297,7 @@ func TestWhenAWillGoesOut(t *testing.T) {
 					told = append(told, int(time.Since(start)/time.Second))
 				}))
 				tc.end(b, p, l)
-				time.Sleep(time.Hour)
+				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				switch {
 				case tc.want == never && len(told) > 0:

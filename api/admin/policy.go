@@ -203,7 +203,10 @@ func (t *PolicyTrial) read(q PolicyQuestion) (policy.Action, string, error) {
 		return 0, "", fmt.Errorf("resource %q: %s is about %sNAME, or %s: %w", q.Resource, action, action.Resource(),
 			muster.ARN(t.Region, t.Account, action.Resource()+"NAME"), muster.ErrInvalid)
 	}
-	if parts := strings.SplitN(name, "/", 3); action == policy.Subscribe && strings.EqualFold(parts[0], "$share") && len(parts) == 3 {
+	if parts := strings.SplitN(name, "/", 3); action == policy.Subscribe && strings.EqualFold(parts[0], "$share") {
+		if len(parts) < 3 || parts[1] == "" || parts[2] == "" {
+			return 0, "", fmt.Errorf("filter %q: a shared subscription is $share/GROUP/FILTER: %w", name, muster.ErrInvalid)
+		}
 		name = parts[2]
 	}
 	return action, name, nil

@@ -98,10 +98,12 @@ func TestPolicyQuestionsThatMakeNoSense(t *testing.T) {
 		questions []admin.PolicyQuestion
 		says      string
 	}{
-		"nothing":        {session, nil, "no question"},
-		"no action":      {session, []admin.PolicyQuestion{{Action: "iot:Fly", Resource: "topic/a"}}, "iot:Fly"},
-		"another kind":   {session, []admin.PolicyQuestion{{Action: "iot:Subscribe", Resource: "topic/a"}}, "topicfilter/NAME"},
-		"another region": {session, []admin.PolicyQuestion{{Action: "iot:Publish", Resource: "arn:aws:iot:eu-west-1:123456789012:topic/a"}}, "us-east-1"},
+		"nothing":                  {session, nil, "no question"},
+		"no action":                {session, []admin.PolicyQuestion{{Action: "iot:Fly", Resource: "topic/a"}}, "iot:Fly"},
+		"another kind":             {session, []admin.PolicyQuestion{{Action: "iot:Subscribe", Resource: "topic/a"}}, "topicfilter/NAME"},
+		"another region":           {session, []admin.PolicyQuestion{{Action: "iot:Publish", Resource: "arn:aws:iot:eu-west-1:123456789012:topic/a"}}, "us-east-1"},
+		"a group without a filter": {session, []admin.PolicyQuestion{{Action: "iot:Subscribe", Resource: "topicfilter/$share/g"}}, "$share/GROUP/FILTER"},
+		"a filter without a group": {session, []admin.PolicyQuestion{{Action: "iot:Subscribe", Resource: "topicfilter/$SHARE//a"}}, "$share/GROUP/FILTER"},
 		"a strange attribute": {admin.PolicySession{ConnectAttributes: []string{"Will"}},
 			[]admin.PolicyQuestion{{Action: "iot:Publish", Resource: "topic/a"}}, "PersistentConnect or LastWill"},
 	} {
