@@ -47,20 +47,20 @@ type waiter struct {
 	turn  chan struct{} // closed when it has one
 }
 
-// take waits for a turn. It errs when ctx ends first.
-func (t *turnstile) take(ctx context.Context, c class) error {
+// take waits for a turn, and says how long it did. It errs when ctx ends first.
+func (t *turnstile) take(ctx context.Context, c class) (waited time.Duration, err error) {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
 		t.mu.Unlock()
-		return nil
+		return 0, nil
 	}
 	w := &waiter{time.Now(), make(chan struct{})}
 	place := t.waiting[c].PushBack(w)
 	t.mu.Unlock()
 	select {
 	case <-w.turn:
-		return nil
+		return time.Since(w.since), nil
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
@@ -71,7 +71,7 @@ func (t *turnstile) take(ctx context.Context, c class) error {
 	default:
 		t.waiting[c].Remove(place)
 	}
-	return ctx.Err()
+	return time.Since(w.since), ctx.Err()
 }
 
 // give gives a turn back.

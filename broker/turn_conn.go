@@ -2,7 +2,10 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -22,23 +25,45 @@ type turnConn struct {
 	over   bool          // the handshake
 	missed bool          // its time ended before its turn came
 	waited time.Duration // for turns
+	buffer []byte        // to read into, as long as the handshake lasts
+	rest   []byte        // read, and not asked for yet; the end of it comes after the handshake
 }
+
+// flight is how much is read at once: all that a device says in one turn of the
+// handshake, as a rule. crypto/tls asks for 517 bytes first, which are less than a
+// ClientHello has: to wait for two turns would be one too many.
+const flight = 4 << 10
 
 // Read waits for the peer without a turn, and for a turn once there is something
 // to compute with.
 func (c *turnConn) Read(b []byte) (int, error) {
-	if c.over {
-		return c.Conn.Read(b)
+	if len(c.rest) == 0 {
+		if c.over {
+			return c.Conn.Read(b)
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
 	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	if c.over && len(c.rest) == 0 {
+		c.rest = nil // and what it was a part of
+	}
+	return n, nil
+}
+
+func (c *turnConn) fill() error {
 	c.yield()
-	n, err := c.Conn.Read(b)
+	if c.buffer == nil {
+		c.buffer = make([]byte, flight)
+	}
+	n, err := c.Conn.Read(c.buffer)
 	if n == 0 {
-		return n, err
+		return err
 	}
-	if err := c.take(); err != nil {
-		return 0, err
-	}
-	return n, err
+	c.rest = c.buffer[:n]
+	return c.take()
 }
 
 // Write gives the turn back, for crypto/tls writes when it has computed what it
@@ -52,11 +77,35 @@ func (c *turnConn) Write(b []byte) (int, error) {
 }
 
 func (c *turnConn) take() error {
-	start := time.Now()
-	err := c.turns.take(c.ctx, c.class())
-	c.waited += time.Since(start)
+	waited, err := c.turns.take(c.ctx, c.class())
+	c.waited += waited
 	c.held, c.missed = err == nil, err != nil
+	if waited > 0 && err == nil && gone(c.Conn) {
+		return io.EOF
+	}
 	return err
+}
+
+// gone reports whether the peer of a TCP connection has closed it, as devices do
+// that have waited too long. To compute for those that are still there is what
+// gets the server out of a storm.
+func gone(nc net.Conn) bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var n int
+	var b [1]byte
+	if raw.Control(func(fd uintptr) {
+		n, _, err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}) != nil {
+		return false
+	}
+	return err == nil && n == 0 || errors.Is(err, syscall.ECONNRESET)
 }
 
 func (c *turnConn) yield() {
@@ -69,7 +118,7 @@ func (c *turnConn) yield() {
 // end is called when the handshake is over, however it ended.
 func (c *turnConn) end() {
 	c.yield()
-	c.over = true
+	c.over, c.buffer = true, nil
 }
 
 func (c *turnConn) class() class {

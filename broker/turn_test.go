@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -20,13 +22,13 @@ import (
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := &turnstile{free: 1}
-		if err := turns.take(t.Context(), newcomer); err != nil {
+		if _, err := turns.take(t.Context(), newcomer); err != nil {
 			t.Fatal(err)
 		}
 		went := make(chan string, 8)
 		for i, c := range []class{newcomer, newKnown, begun, newcomer, begunKnown, newKnown, begun, begunKnown} {
 			go func() {
-				if err := turns.take(t.Context(), c); err != nil {
+				if _, err := turns.take(t.Context(), c); err != nil {
 					t.Error(err)
 				}
 				went <- fmt.Sprint(i)
@@ -66,12 +68,15 @@ func (t *turnstile) whole(tb testing.TB, n int) {
 func TestTurnThatComesLate(t *testing.T) {
 	turns := &turnstile{free: 1}
 	for range 2000 {
-		if err := turns.take(t.Context(), newcomer); err != nil {
+		if _, err := turns.take(t.Context(), newcomer); err != nil {
 			t.Fatal(err)
 		}
 		ctx, leave := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { left <- turns.take(ctx, newcomer) }()
+		go func() {
+			_, err := turns.take(ctx, newcomer)
+			left <- err
+		}()
 		for turns.length() == 0 {
 			continue // until it waits
 		}
@@ -206,7 +211,7 @@ func TestTurnsComeBack(t *testing.T) {
 		}
 		b.turns.whole(t, 1)
 
-		if err := b.turns.take(t.Context(), newcomer); err != nil {
+		if _, err := b.turns.take(t.Context(), newcomer); err != nil {
 			t.Fatal(err)
 		}
 		client3, server3 := net.Pipe()
@@ -223,6 +228,50 @@ func TestTurnsComeBack(t *testing.T) {
 	})
 }
 
+// TestWhoLeftIsNotComputedFor has a peer close its connection while it waits for a
+// turn.
+func TestWhoLeftIsNotComputedFor(t *testing.T) {
+	b := newBubble(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	if _, err := b.turns.take(t.Context(), newcomer); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = tls.Client(client, b.client).HandshakeContext(t.Context()) }()
+	ended := make(chan *turnConn)
+	go func() {
+		c, err := b.shake(server, time.Minute)
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("it ended with %v", err)
+		}
+		ended <- c
+	}()
+	for b.turns.length() == 0 {
+		runtime.Gosched() // until it waits
+	}
+	_ = client.Close()
+	for !gone(server) {
+		runtime.Gosched() // until the kernel has told
+	}
+	b.turns.give()
+	if c := <-ended; c.begun || c.missed {
+		t.Errorf("it was computed for: %+v", c)
+	}
+	b.turns.whole(t, 1)
+}
+
 // TestBusy: only where known devices come is it worth turning others away.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -236,7 +285,7 @@ func TestBusy(t *testing.T) {
 		b.lastKnown.Store(time.Now().UnixNano())
 		told(false, "nobody waits")
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { _ = b.turns.take(ctx, newcomer) }()
+		go func() { _, _ = b.turns.take(ctx, newcomer) }()
 		time.Sleep(2 * time.Second)
 		b.lastKnown.Store(time.Now().UnixNano())
 		told(false, "one waits, not long")
