@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 // testMain finds the tools and the program before any test runs: a tool that is
 // missing fails all tests, rather than leaving some of them out.
 func testMain(m *testing.M) int {
-	for _, tool := range []string{awsProgram, "bwrap", "git", "jq", "make", "openssl", "script", "mosquitto_pub", "mosquitto_sub", "stdbuf", "strace"} {
+	for _, tool := range []string{awsProgram, "bwrap", "git", "jq", "make", "openssl", "script", "mosquitto_pub", "mosquitto_sub", "stdbuf", "strace", "systemd-analyze"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			fmt.Fprintf(os.Stderr, "%v; make tools installs what the tests need\n", err)
 			return 1

@@ -38,8 +38,8 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 	if text := exposed(c.Registry.MasterKey); text != "" {
 		f.warn("registry.master_key", text)
 	}
-	if text := tooFew(c.Limits.Connections, descriptors()); text != "" {
-		f.warn("limits.connections", text)
+	if text := tooFew(c.Limits.Connections, descriptors()); text != "" && c.Limits.Connections != config.Default().Limits.Connections {
+		f.warn("limits.connections", text) // nobody asked for as many as the default
 	}
 	f.webhooks(c)
 	f.registry(c.Registry.Path)
