@@ -70,6 +70,7 @@ release: ## archives for linux with checksums and bills of materials, in dist/
 	@CGO_ENABLED=0 GOFLAGS= $(GO) build -trimpath -buildvcs=true -o $(DIST)/build/host/muster ./cmd/muster
 	@$(DIST)/build/host/muster man $(DIST)/extra/man1 > /dev/null
 	@set -e; for s in bash zsh fish; do $(DIST)/build/host/muster completion $$s > $(DIST)/extra/completions/muster.$$s; done
+	@cp -r deploy $(DIST)/extra/deploy
 	@$(GO) run ./internal/release -out $(DIST) -with $(DIST)/extra $(TARGETS:%=$(DIST)/build/%/muster)
 	@rm -rf $(DIST)/build $(DIST)/extra
 

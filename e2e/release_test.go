@@ -116,7 +116,7 @@ func inspectArchive(t *testing.T, files map[string][]byte, machine elf.Machine) 
 		t.Errorf("the bill lists %d components, the program holds %d and the standard library", len(listed), len(info.Deps))
 	}
 	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "man1/muster.1", "man1/muster-serve.1",
-		"completions/muster.bash", "completions/muster.zsh", "completions/muster.fish"} {
+		"completions/muster.bash", "completions/muster.zsh", "completions/muster.fish", "deploy/systemd/muster.service"} {
 		if len(files[name]) == 0 {
 			t.Errorf("the archive has no %s", name)
 		}
