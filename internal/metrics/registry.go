@@ -19,9 +19,9 @@ type Registry interface {
 	Err() error // nil until nothing can be written any more
 }
 
-// Registry has each scrape ask a registry. cap is how many certificates of one
+// Registry has each scrape ask a registry. pendingCap is how many certificates of one
 // authority may wait for activation. It may be called once.
-func (m *Metrics) Registry(r Registry, cap int) {
+func (m *Metrics) Registry(r Registry, pendingCap int) {
 	certificates := reads(prometheus.GaugeValue, "muster_certificates",
 		"Certificates of devices in the registry, of all accounts, by status.", "status")
 	authorities := reads(prometheus.GaugeValue, "muster_authorities",
@@ -46,7 +46,7 @@ func (m *Metrics) Registry(r Registry, cap int) {
 			}
 		}
 		tell(highest, float64(r.PendingHighest()))
-		tell(most, float64(cap))
+		tell(most, float64(pendingCap))
 		tell(writable, truth(r.Err() == nil))
 	}
 	register(m.registry, readings{[]reading{certificates, authorities, highest, most, writable}, ask})
