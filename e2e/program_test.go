@@ -57,6 +57,7 @@ func program(t *testing.T, args ...string) ended {
 type server struct {
 	dir  string
 	vars map[string]string // what muster env exports
+	mqtt []string          // where it listens for MQTT; nil for one free port
 	*process
 }
 
@@ -93,7 +94,10 @@ func (s *server) config() string          { return s.path("muster.yaml") }
 func (s *server) start(t *testing.T, under ...string) {
 	t.Helper()
 	args := append(under, os.Getenv(binaryVariable), "serve", "--config", s.config(),
-		"--mqtt", anyPort, "--api", anyPort, "--http", anyPort)
+		"--api", anyPort, "--http", anyPort, "--mqtt", anyPort)
+	if s.mqtt != nil {
+		args[len(args)-1] = strings.Join(s.mqtt, ",")
+	}
 	p := &process{cmd: exec.Command(args[0], args[1:]...), log: &logbook{}, ended: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -112,6 +112,7 @@ func groups() []group {
 		{"connections", settings, nil, true, connectionWalks()},
 		{"impatient", impatient, nil, false, impatientWalks()},
 		{"asAWS", asAWS, nil, false, walksAsAWS()},
+		{"webSocket", map[string]string{"websocket": anyPort}, toWebSocket, true, webSocketWalks()},
 		{"everyone", everyone, nil, false, map[string]func(*walker){"connects-all": fastWalk}},
 		{"crowded", crowded, nil, false, crowdedWalks()},
 	}
