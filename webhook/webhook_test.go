@@ -118,6 +118,7 @@ func TestTries(t *testing.T) {
 		{[]int{200}, 1, "delivered 1 failed 0 dropped 0 queued 0"},
 		{[]int{204}, 1, "delivered 1 failed 0 dropped 0 queued 0"},
 		{[]int{500, 503, 429, 408, 0, 200}, 6, "delivered 1 failed 0 dropped 0 queued 0"},
+		{[]int{0, 200}, 2, "delivered 1 failed 0 dropped 0 queued 0"},
 		{[]int{400}, 1, "delivered 0 failed 1 dropped 0 queued 0"},
 		{[]int{404}, 1, "delivered 0 failed 1 dropped 0 queued 0"},
 		{[]int{410}, 1, "delivered 0 failed 1 dropped 0 queued 0"},
