@@ -60,17 +60,9 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) (err error) {
 		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonFirstConnection,
 			Detail: "provisioned; connect again"})
 	}
-	if d, ok := h.open(ctx, cl, c, &pk.Connect); !ok {
+	if d, ok := h.enter(ctx, cl, c, &pk.Connect); !ok {
 		return h.refuse(cl, c, d)
 	}
-	if h.gate.Outdated(ctx, c) { // from now on such a change is told
-		return h.refuse(cl, c, admission.Decision{Reason: muster.ReasonRevocationUnknown,
-			Detail: "the OCSP settings of its issuer changed while it connected; connect again"})
-	}
-	if k := sessionOf(cl).kicked.Load(); k != nil { // it changed meanwhile
-		return h.refuse(cl, c, k.Decision)
-	}
-	h.sole.claim(sessionOf(cl))
 	h.grantKeepAlive(cl)
 	h.observer.Connected(out)
 	line, event := h.log.Debug(), "connected"
@@ -98,6 +90,24 @@ func (h *Hook) candidate(ctx context.Context, cl *mqtt.Client) (*admission.Candi
 		_ = h.server.SendConnack(cl, code(muster.ReasonNoCertificate, "", cl.Properties), false, nil)
 	}
 	return nil, fmt.Errorf("connection from %s: no TLS client certificate", cl.Net.Remote)
+}
+
+// enter opens the session, and looks once more at what may have changed before
+// anyone could find it. Who gets through displaces others.
+func (h *Hook) enter(ctx context.Context, cl *mqtt.Client, c *admission.Candidate, asked *packets.ConnectParams) (admission.Decision, bool) {
+	if d, ok := h.open(ctx, cl, c, asked); !ok {
+		return d, false
+	}
+	if h.gate.Outdated(ctx, c) {
+		return admission.Decision{Reason: muster.ReasonRevocationUnknown,
+			Detail: "the OCSP settings of its issuer changed while it connected; connect again"}, false
+	}
+	s := sessionOf(cl)
+	if k := s.kicked.Load(); k != nil {
+		return k.Decision, false
+	}
+	h.sole.claim(s)
+	return admission.Decision{}, true
 }
 
 // open makes the session, asks the policies whether the certificate may act as

@@ -87,7 +87,11 @@ func (o hookObserver) Refused(r muster.Reason) { o.m.Refused(r) }
 
 func (o hookObserver) Kicked(r muster.Reason, took time.Duration) {
 	o.m.Kicked(r)
-	o.m.RevocationKick(took)
+	switch r {
+	case muster.ReasonShutdown, muster.ReasonTakenOver: // no change of a certificate
+	default:
+		o.m.RevocationKick(took)
+	}
 }
 
 func (o hookObserver) Dropped(n int) { o.m.MessagesDropped(n) }
