@@ -14,7 +14,12 @@ import (
 // TestHostileBytes sends what testdata/hostile.txt says and demands what it
 // says, while another client does not notice.
 func TestHostileBytes(t *testing.T) {
-	f := newFixture(t, options{broker: unlimited})
+	t.Run("alone", func(t *testing.T) { hostileLines(t, newFixture(t, options{broker: unlimited})) })
+	t.Run("with sessions", func(t *testing.T) { hostileLines(t, newFixture(t, keeping(t))) })
+}
+
+func hostileLines(t *testing.T, f *fixture) {
+	t.Helper()
 	f.policy("all", allowAll)
 	l := f.registered("sensor", "all")
 	other := f.admitted(f.registered("other", "all"), "other")
