@@ -22,6 +22,7 @@ func TestPaho(t *testing.T) {
 	for _, transport := range []string{"tcp", "websockets"} {
 		for _, version := range []string{"4", "5"} {
 			t.Run(transport+" "+version, func(t *testing.T) {
+				t.Parallel()
 				s := startWeb(t)
 				wide, other := s.known(t, "wide", everything), s.known(t, "narrow", narrow)
 				address := s.vars["MUSTER_MQTT"]
