@@ -26,7 +26,11 @@ func serveCommand(configPath *string) *cobra.Command {
 and over WebSocket where an address is given for that, HTTPS for the AWS IoT API,
 plain HTTP for /metrics, /livez and /readyz, and a unix socket for this command
 line. Port 0 picks a free one; the addresses in use are logged, and written to
-addresses.json beside the socket.`,
+addresses.json beside the socket.
+
+A signal to stop has it take leave of the devices, spread over mqtt.drain; a
+second one ends it at once. SIGHUP has it read its configuration again, as muster
+reload does, and so does a change of the files.`,
 		Example: "  muster serve\n  muster serve --mqtt 0.0.0.0:8883 --mqtt 0.0.0.0:443 --websocket 0.0.0.0:8884",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
