@@ -37,7 +37,8 @@ func (h *Hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) 
 	m := &message{order: order, size: perMessage + len(value)}
 	switch taker := s.client.Load(); {
 	case taker != cl && !s.connected: // settle passes it on
-		m.stray = &pk
+		stray := pk // or every packet would be put on the heap
+		m.stray = &stray
 	case taker != cl:
 		h.passOn(s, taker, pk, order)
 		return

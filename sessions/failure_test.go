@@ -1,0 +1,108 @@
+package sessions_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	mochi "github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/sessions"
+)
+
+// end waits for the end of the connection and returns the reason of the
+// DISCONNECT.
+func (c *client) end() byte {
+	c.t.Helper()
+	select {
+	case code := <-c.gone:
+		return code
+	case <-time.After(patience):
+		c.t.Fatal("the connection is still open")
+		return 0
+	}
+}
+
+// TestFailure: once a write failed, nothing is acknowledged that would have to be
+// stored; all else goes on.
+func TestFailure(t *testing.T) {
+	for _, qos := range []byte{1, 2} {
+		f := open(t, sessions.Config{Dir: t.TempDir()})
+		r := f.connect("reader", nil)
+		r.subscribe(paho.SubscribeOptions{Topic: "kept", QoS: 2})
+		other, brief := f.connect("other", nil), f.connect("brief", func(cp *paho.Connect) { cp.Properties = nil })
+		brief.subscribe(paho.SubscribeOptions{Topic: "brief", QoS: 1})
+		w := f.connect("writer", func(cp *paho.Connect) { cp.Properties = nil })
+		f.store.Break(errors.New("no space left on device"))
+		if f.store.Err() == nil {
+			t.Error("the store is well")
+		}
+		if code := w.publish(&paho.Publish{Topic: "brief", QoS: qos}); code != 0 {
+			t.Errorf("what nobody keeps is answered 0x%x", code)
+		}
+		brief.next()
+		go func() { _, _ = w.Publish(t.Context(), &paho.Publish{Topic: "kept", QoS: qos}) }()
+		if code := w.end(); code != 0x83 {
+			t.Errorf("QoS %d: the publisher's connection ends with 0x%x", qos, code)
+		}
+		go func() {
+			_, _ = other.Subscribe(t.Context(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "a"}}})
+		}()
+		if code := other.end(); code != 0x83 {
+			t.Errorf("the subscriber's connection ends with 0x%x", code)
+		}
+		if reason, _ := f.hook.Refuses("reader"); reason != muster.ReasonInternalError {
+			t.Errorf("a session is refused for %q", reason)
+		}
+		f.stop()
+	}
+}
+
+// TestExpiry: what expired while no server ran does not come back.
+func TestExpiry(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, sessions.Config{Dir: dir})
+	for name, lasts := range map[string]uint32{"short": 1, "long": 3600} {
+		r := f.connect(name, func(cp *paho.Connect) { cp.Properties.SessionExpiryInterval = &lasts })
+		r.subscribe(paho.SubscribeOptions{Topic: "a", QoS: 1})
+		r.leave()
+	}
+	second := uint32(1)
+	w := f.connect("writer", func(cp *paho.Connect) { cp.Properties = nil })
+	for _, retain := range []bool{false, true} {
+		w.publish(&paho.Publish{Topic: "a", QoS: 1, Retain: retain, Payload: []byte("x"), Properties: &paho.PublishProperties{MessageExpiry: &second}})
+	}
+	f.stop()
+	<-time.After(2100 * time.Millisecond) // the standard counts in seconds, and nothing here runs that could be waited for
+
+	f = open(t, sessions.Config{Dir: dir})
+	if got := f.store.Figures(); got != (sessions.Figures{Sessions: 1}) {
+		t.Errorf("what came back: %+v", got)
+	}
+	if f.connect("short", nil).ack.SessionPresent || !f.connect("long", nil).ack.SessionPresent {
+		t.Error("the sessions that are present are not those that last")
+	}
+}
+
+// TestQoS0CostsNothing: the hook runs for each packet of each client.
+func TestQoS0CostsNothing(t *testing.T) {
+	f := open(t, sessions.Config{Dir: t.TempDir()})
+	cl := f.server.NewClient(nil, "test", "transient", false)
+	message := mochi.Packet{FixedHeader: mochi.FixedHeader{Type: mochi.Publish}, TopicName: "a", Payload: []byte("x")}
+	atLeastOnce := message
+	atLeastOnce.FixedHeader.Qos, atLeastOnce.PacketID = 1, 1
+	n := testing.AllocsPerRun(100, func() {
+		_, _ = f.hook.OnPacketRead(cl, message)
+		_, _ = f.hook.OnPublish(cl, message)
+		f.hook.OnPublished(cl, message)
+		_ = f.hook.OnPacketEncode(cl, message)
+		f.hook.OnQosPublish(cl, atLeastOnce, 0, 0)
+		_ = f.hook.OnPacketEncode(cl, atLeastOnce)
+		f.hook.OnQosComplete(cl, atLeastOnce)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
