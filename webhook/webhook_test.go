@@ -148,6 +148,7 @@ func TestPauses(t *testing.T) {
 		s, c, log, stop := sending(t, f)
 		s.Tell(event(1))
 		time.Sleep(giveUp - longestPause - time.Second)
+		synctest.Wait()
 		tries := len(f.took)
 		if got := c.text(); got != "delivered 0 failed 0 dropped 0 queued 0" || tries < 20 || tries > 50 {
 			t.Errorf("before the end: %s after %d tries", got, tries)
@@ -156,6 +157,7 @@ func TestPauses(t *testing.T) {
 			t.Errorf("%d lines in ten minutes:\n%s", lines, log)
 		}
 		time.Sleep(longestPause + 2*time.Second)
+		synctest.Wait()
 		if got := c.text(); got != "delivered 0 failed 1 dropped 0 queued 0" {
 			t.Errorf("after the end: %s", got)
 		}
