@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 	"github.com/rs/zerolog"
 
@@ -180,12 +181,18 @@ func TestOCSPSettingsChangedWhileItConnects(t *testing.T) {
 			_, err := b.store.SetOCSP(t.Context(), account, muster.Fingerprint(b.ca.Cert.Raw), registry.OCSPUpdate{Mode: &mode})
 			must(t, err)
 		}
+		must(t, b.server.Subscribe("will", 1, func(*mqtt.Client, packets.Subscription, packets.Packet) {
+			t.Error("the will of a client that was refused went out")
+		}))
 		p := b.dial(b.leaf("sensor"), 5)
-		p.write(connectPacket("sensor"))
+		c := connectPacket("sensor")
+		willing(0, 0)(&c)
+		p.write(c)
 		if ack := <-p.in; ack.FixedHeader.Type != packets.Connack || ack.ReasonCode != 0x88 ||
 			!strings.HasPrefix(ack.Properties.ReasonString, string(muster.ReasonRevocationUnknown)) {
 			t.Errorf("answered %+v", ack)
 		}
+		synctest.Wait()
 	})
 }
 

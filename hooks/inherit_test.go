@@ -11,7 +11,7 @@ import (
 )
 
 const noSecrets = `{"Version":"2012-10-17","Statement":[
- {"Effect":"Deny","Action":"iot:Subscribe","Resource":"arn:aws:iot:*:*:topicfilter/secret/*"},
+ {"Effect":"Deny","Action":"iot:Subscribe","Resource":["arn:aws:iot:*:*:topicfilter/secret/*","arn:aws:iot:*:*:topicfilter/quiet/*"]},
  {"Effect":"Deny","Action":"iot:Receive","Resource":["arn:aws:iot:*:*:topic/secret/*","arn:aws:iot:*:*:topic/open/hidden"]}]}`
 
 // TestWhatATakeoverInherits: another certificate that may use the client ID goes
@@ -26,6 +26,7 @@ func TestWhatATakeoverInherits(t *testing.T) {
 		p := b.admitted(first, 5, "shared", kept(60))
 		p.subscribe("secret/#")
 		p.subscribe("open/#")
+		p.subscribe("quiet/#") // may be received, and not subscribed to
 		_ = p.conn.Close()
 		synctest.Wait()
 		for _, topic := range []string{"secret/waits", "open/waits", "open/hidden"} {
@@ -33,7 +34,7 @@ func TestWhatATakeoverInherits(t *testing.T) {
 		}
 		p = b.admitted(second, 5, "shared", resuming)
 		synctest.Wait()
-		for _, topic := range []string{"secret/new", "open/new"} {
+		for _, topic := range []string{"secret/new", "quiet/new", "open/new"} {
 			must(t, b.server.Publish(topic, nil, false, 1))
 		}
 		for _, topic := range []string{"open/kept", "open/hidden"} {

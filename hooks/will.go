@@ -143,13 +143,14 @@ func (s *Session) publishWill() error {
 	defer cancel()
 	m := s.will.message
 	g, err := s.refresh(ctx)
-	switch {
-	case err != nil && !errors.Is(err, muster.ErrNotFound):
+	if err != nil && !errors.Is(err, muster.ErrNotFound) {
 		return fmt.Errorf("reading the policies: %w", err)
-	case !s.mayPublish(m.TopicName, m.FixedHeader.Retain) && err == nil:
+	}
+	if !s.mayPublish(m.TopicName, m.FixedHeader.Retain) {
+		if err != nil { // by the last policies of a certificate whose record is gone
+			return fmt.Errorf("its topic %.128q was not allowed when the certificate was deleted", m.TopicName)
+		}
 		return errors.New(g.willDenial(m.TopicName, m.FixedHeader.Retain))
-	case !s.mayPublish(m.TopicName, m.FixedHeader.Retain): // of a certificate whose record is gone, by the last policies that it had
-		return fmt.Errorf("the topic %.128q was not allowed when the certificate was deleted", m.TopicName)
 	}
 	// In the client's name, for subscriptions that leave out what it publishes
 	// itself [MQTT-3.8.3-3].

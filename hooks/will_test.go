@@ -277,6 +277,7 @@ func TestWhenAWillGoesOut(t *testing.T) {
 		"back in time":                             {5, 10, 60, then(closes, 5, follows(resuming)), never},
 		"back in time after a kick":                {5, 10, 60, then(kicked, 5, follows(resuming)), never},
 		"back too late":                            {5, 10, 60, then(closes, 11, follows(resuming)), 10},
+		"back too late, clean":                     {5, 10, 60, then(closes, 11, follows(nil)), 10},
 		"back in time, clean":                      {5, 10, 60, then(closes, 5, follows(nil)), 5},
 		"denied before it goes out":                {5, 10, 60, then(closes, 5, detached), never},
 		"denied and closed":                        {5, 0, 0, then(detached, 0, closes), never},
