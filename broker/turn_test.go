@@ -67,7 +67,7 @@ func (t *turnstile) whole(tb testing.TB, n int) {
 // next.
 func TestTurnThatComesLate(t *testing.T) {
 	turns := &turnstile{free: 1}
-	for range 2000 {
+	for range 200 {
 		if _, err := turns.take(t.Context(), newcomer); err != nil {
 			t.Fatal(err)
 		}
@@ -80,8 +80,13 @@ func TestTurnThatComesLate(t *testing.T) {
 		for turns.length() == 0 {
 			continue // until it waits
 		}
-		go leave()
-		turns.give()
+		turns.mu.Lock()
+		leave()
+		for range 100 {
+			runtime.Gosched() // until it is about to leave, as a rule
+		}
+		turns.pass()
+		turns.mu.Unlock()
 		if err := <-left; err == nil {
 			turns.give()
 		} else if !errors.Is(err, context.Canceled) {
