@@ -42,7 +42,7 @@ type fleet struct {
 	factory *mint.Authority
 	ready   sync.WaitGroup // the devices' first connects
 
-	connects, published, received, refused, halfOpen, failures atomic.Int64
+	connects, published, received, refused, busy, halfOpen, failures atomic.Int64
 
 	mu    sync.Mutex
 	kicks []time.Duration // from the API's answer to the end of the connection
@@ -110,11 +110,14 @@ func TestSoakFleet(t *testing.T) {
 
 	messages, slowest := tally(good)
 	slices.Sort(f.kicks)
-	t.Logf("%v with %d devices: %d connects, %d half-open, %d refused, %d revoked; %d messages of devices, %d of neighbours, the slowest %v; %d errors",
-		lasting, count, f.connects.Load(), f.halfOpen.Load(), f.refused.Load(), len(f.kicks), f.published.Load(), messages, slowest, f.failures.Load())
+	t.Logf("%v with %d devices: %d connects, %d half-open, %d refused, %d told to come later, %d revoked; %d messages of devices, %d of neighbours, the slowest %v; %d errors",
+		lasting, count, f.connects.Load(), f.halfOpen.Load(), f.refused.Load(), f.busy.Load(), len(f.kicks), f.published.Load(), messages, slowest, f.failures.Load())
 	t.Logf("idle %v\nstart %v\nend %v\nafter %v", idle, start, end, after)
 	if n := len(f.kicks); n > 0 {
 		t.Logf("revoked to closed: median %v, p99 %v", f.kicks[n/2], f.kicks[n*99/100])
+	}
+	if f.busy.Load() > f.connects.Load()/50 {
+		t.Errorf("%d of %d connects were told to come later", f.busy.Load(), f.connects.Load())
 	}
 	if end.goroutines > start.goroutines+1000 { // 200 half-open, and what comes and goes
 		t.Errorf("%.0f goroutines became %.0f", start.goroutines, end.goroutines)
@@ -124,7 +127,14 @@ func TestSoakFleet(t *testing.T) {
 	}
 }
 
+// errBusy is a CONNACK that has a device come again later.
+var errBusy = errors.New("the server is busy")
+
 func (f *fleet) check(what string, err error) {
+	if errors.Is(err, errBusy) {
+		f.busy.Add(1)
+		return
+	}
 	if err != nil && f.failures.Add(1) <= 20 {
 		f.t.Errorf("%s: %v", what, err)
 	}
@@ -163,8 +173,11 @@ func (f *fleet) client(d *device, cache tls.ClientSessionCache, edit func(*paho.
 		edit(&config)
 	}
 	c = paho.NewClient(config)
-	_, err = c.Connect(ctx, &paho.Connect{ClientID: d.name, KeepAlive: 60, CleanStart: true})
+	ack, err := c.Connect(ctx, &paho.Connect{ClientID: d.name, KeepAlive: 60, CleanStart: true})
 	if err != nil {
+		if ack != nil && ack.ReasonCode == 0x89 {
+			err = errBusy
+		}
 		_ = conn.Close()
 		return nil, nil, nil, err
 	}
@@ -207,7 +220,7 @@ func (f *fleet) live(ctx context.Context, d *device, slots chan struct{}) {
 		first()
 		if err != nil {
 			f.check(d.name, err)
-			pause(ctx, time.Second)
+			pause(ctx, time.Second+rand.N(time.Second))
 			continue
 		}
 		f.check(d.name, f.report(ctx, d, c, gone))
