@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/dgraph-io/badger/v4"
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -54,8 +55,11 @@ func (h *Hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) 
 
 // keep stores a message. mu is held.
 func (h *Hook) keep(s *session, pk packets.Packet, m *message, value []byte) {
-	if old, ok := s.messages[pk.PacketID]; ok { // whose end is about to be told
+	if old, ok := s.messages[pk.PacketID]; ok { // its end is about to be told, unless it strayed
 		h.waiting.Add(-int64(old.size))
+		if old.stray != nil {
+			defer h.place(s, s.client.Load(), *old.stray, old.order)
+		}
 	}
 	h.waiting.Add(int64(m.size))
 	s.messages[pk.PacketID] = m
@@ -72,24 +76,34 @@ func (h *Hook) keep(s *session, pk packets.Packet, m *message, value []byte) {
 // passOn delivers a message to the connection that has taken the session over
 // since mochi chose the receiver. mu is held.
 func (h *Hook) passOn(s *session, taker *mqtt.Client, pk packets.Packet, order uint64) {
+	pk, ok := h.place(s, taker, pk, order)
+	if !ok {
+		return
+	}
+	go func() {
+		defer h.guard("passOn", func() { hangUp(taker) })
+		_ = taker.WritePacket(pk)
+	}()
+}
+
+// place gives a message a number of its own among those on their way to a client.
+// mu is held.
+func (h *Hook) place(s *session, taker *mqtt.Client, pk packets.Packet, order uint64) (packets.Packet, bool) {
 	id, err := taker.NextPacketID()
 	if err != nil {
 		hangUp(taker) // its window is full
-		return
+		return pk, false
 	}
 	pk.PacketID = uint16(id)
 	value, err := encodeMessage(pk, order)
 	if err != nil {
-		return
+		return pk, false
 	}
 	if taker.State.Inflight.Set(pk) {
 		atomic.AddInt64(&h.server.Info.Inflight, 1)
 	}
 	h.keep(s, pk, &message{order: order, size: perMessage + len(value)}, value)
-	go func() {
-		defer h.guard("passOn", func() { hangUp(taker) })
-		_ = taker.WritePacket(pk)
-	}()
+	return pk, true
 }
 
 // settle makes what mochi's new client has inherited and what is stored the same,
@@ -98,14 +112,18 @@ func (h *Hook) settle(s *session, cl *mqtt.Client) (u unit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connected = true
-	ids := make([]uint16, 0, len(s.messages))
 	for id, m := range s.messages {
-		pk, ok := cl.State.Inflight.Get(id)
-		if !ok && m.stray != nil {
-			pk, ok = *m.stray, true
-			atomic.AddInt64(&h.server.Info.Inflight, 1)
+		if stray := m.stray; stray != nil {
+			m.stray = nil
+			if pk, ok := cl.State.Inflight.Get(id); !ok || unsafe.SliceData(pk.Payload) != unsafe.SliceData(stray.Payload) {
+				h.journal.queue(h.takeOut(s, id)...)
+				h.place(s, cl, *stray, m.order)
+			}
 		}
-		m.stray = nil
+	}
+	ids := make([]uint16, 0, len(s.messages))
+	for id := range s.messages {
+		pk, ok := cl.State.Inflight.Get(id)
 		if !ok {
 			u = append(u, h.takeOut(s, id)...)
 			continue
@@ -167,7 +185,7 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		out.Mods.DisallowProblemInfo = false // a message keeps its user properties [MQTT-3.1.2-29]
-		if pk.FixedHeader.Qos > 0 && !h.maySend(cl, pk) {
+		if pk.FixedHeader.Qos > 0 && !h.maySend(cl, &out) {
 			out.FixedHeader.Type = packets.Reserved // which mochi does not write
 		}
 	case packets.Pubrel:
@@ -187,7 +205,7 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 
 // maySend keeps messages in order, and holds one of QoS 2 until it is stored that
 // its publisher will not have it passed on again: it would come twice.
-func (h *Hook) maySend(cl *mqtt.Client, pk packets.Packet) bool {
+func (h *Hook) maySend(cl *mqtt.Client, pk *packets.Packet) bool {
 	if pk.Expiry == -1 && !pk.FixedHeader.Dup { // mochi forgets it as soon as it is sent
 		s := h.own(cl)
 		s.mu.Lock()
@@ -208,11 +226,22 @@ func (h *Hook) maySend(cl *mqtt.Client, pk packets.Packet) bool {
 		s.resent[pk.PacketID] = struct{}{}
 	} else if resent && (m == nil || m.order <= s.resumedAt) {
 		delete(s.resent, pk.PacketID)
-		s.mu.Unlock()
-		return false // it came while the others were sent again, and went with them
+		again(pk, m)
 	}
 	s.mu.Unlock()
 	return pk.FixedHeader.Qos < 2 || m == nil || m.group == nil || m.group.wait() == nil
+}
+
+// again makes of a message that came while the others were sent again, and went
+// with them, what may follow that. Nothing at all may not: mochi keeps small
+// packets back for the one that it is about to send.
+func again(pk *packets.Packet, m *message) {
+	if pk.FixedHeader.Qos == 2 && (m == nil || m.released) {
+		pk.FixedHeader = packets.FixedHeader{Type: packets.Pubrel, Qos: 1}
+		pk.Properties = packets.Properties{}
+		return
+	}
+	pk.FixedHeader.Dup = true
 }
 
 // awaitTurn holds up what is published while a connection begins until what

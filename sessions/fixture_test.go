@@ -43,6 +43,7 @@ type fixture struct {
 	store  *sessions.Store
 	hook   *sessions.Hook
 	conns  sync.WaitGroup
+	seen   sync.Map // payloads that came to any client
 	stop   func()
 }
 
@@ -112,6 +113,7 @@ func (f *fixture) connect(id string, edit func(*paho.Connect)) *client {
 	c.Client = paho.NewClient(paho.ClientConfig{
 		Conn: packets.NewThreadSafeConn(ours), PacketTimeout: patience,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			f.seen.Store(string(p.Packet.Payload), true)
 			c.messages <- p.Packet
 			return true, nil
 		}},

@@ -11,6 +11,9 @@ import (
 // OnPacketRead prepares packets whose identifiers mochi would take for others.
 func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (out packets.Packet, err error) {
 	defer h.guard("OnPacketRead", func() { err = packets.ErrRejectPacket })
+	if cl.Net.Inline { // OnPublished did not get to it, and nobody judges those
+		cl.Net.Inline = false
+	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		if pk.FixedHeader.Qos == 0 {
