@@ -39,6 +39,9 @@ func (h *Hook) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) 
 	switch taker := s.client.Load(); {
 	case taker != cl && !s.connected: // settle passes it on
 		stray := pk // or every packet would be put on the heap
+		for id := uint16(65535); s.messages[pk.PacketID] != nil; id-- {
+			pk.PacketID = id // the next client's window is mochi's alone by now
+		}
 		m.stray = &stray
 	case taker != cl:
 		h.passOn(s, taker, pk, order)
