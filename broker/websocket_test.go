@@ -243,13 +243,8 @@ func TestWebSocketSilence(t *testing.T) {
 	const short = 500 * time.Millisecond
 	f, l := newWebFixture(t, options{broker: func(c *broker.Config) { c.ConnectTimeout = short }})
 	for name, does := range map[string]func(){
-		"no request": func() { _, err := f.dial(l); must(t, err) },
-		"half a request": func() {
-			c, err := f.dial(l)
-			must(t, err)
-			_, err = io.WriteString(c, "GET /mqtt HTTP/1.1\r\n")
-			must(t, err)
-		},
+		"no request":     func() { f.says(l, "") },
+		"half a request": func() { f.says(l, "GET /mqtt HTTP/1.1\r\n") },
 		"no CONNECT": func() { f.open(l, 0) },
 		"pings": func() {
 			s := f.open(l, 0)
@@ -268,6 +263,16 @@ func TestWebSocketSilence(t *testing.T) {
 			f.seen.wait(t, "open", func(n int) bool { return n == 0 })
 		})
 	}
+}
+
+// says sends text inside TLS, and leaves the connection open until the test ends.
+func (f *fixture) says(l *mint.Leaf, text string) {
+	f.t.Helper()
+	c, err := f.dial(l)
+	must(f.t, err)
+	f.t.Cleanup(func() { _ = c.Close() })
+	_, err = io.WriteString(c, text)
+	must(f.t, err)
 }
 
 // repeat does it until it fails.
