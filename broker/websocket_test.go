@@ -245,7 +245,7 @@ func TestWebSocketSilence(t *testing.T) {
 	for name, does := range map[string]func(){
 		"no request":     func() { f.says(l, "") },
 		"half a request": func() { f.says(l, "GET /mqtt HTTP/1.1\r\n") },
-		"no CONNECT": func() { f.open(l, 0) },
+		"no CONNECT":     func() { f.open(l, 0) },
 		"pings": func() {
 			s := f.open(l, 0)
 			go repeat(func() error { return s.WriteControl(websocket.PingMessage, nil, time.Now().Add(patience)) })
