@@ -69,7 +69,7 @@ func (c *Config) apiKeys() []key {
 		{path: "api.key", binding: file(&c.API.Key), absent: "mqtt.key",
 			meaning: "The private key of that certificate, PEM."},
 		{path: "http.address", binding: address(&c.HTTP.Address),
-			meaning: "Where /metrics, /livez and /readyz answer by plain HTTP, host:port. " +
+			meaning: "Where /metrics, /livez and /readyz answer by plain HTTP, host:port, and /debug/pprof/ to this machine alone. " +
 				"They ask nobody for a password: keep them away from strangers."},
 		{path: "admin.path", binding: file(&c.Admin.Path), absent: "the folder of this file",
 			meaning: "The folder of the admin socket, muster.sock, and of addresses.json, by which the command line " +
@@ -107,7 +107,7 @@ func (c *Config) ruleKeys() []key {
 		{path: "ocsp.skew", binding: duration(&o.Skew, time.Second, time.Hour),
 			meaning: "How far a responder's clock may be off."},
 		{path: "ocsp.concurrent", binding: count(&o.Concurrent, 10_000),
-			meaning: "How many responders are asked at the same time."},
+			meaning: "How many requests to responders are made at the same time; one responder gets a quarter of them."},
 		{path: "ocsp.waiting", binding: count(&o.Waiting, 1_000_000),
 			meaning: "How many certificates may be asked about at once; those above it count as unanswered."},
 		{path: "ocsp.recheck", binding: duration(&o.Recheck, time.Second, 24*time.Hour),
@@ -130,11 +130,11 @@ func (c *Config) limitKeys() []key {
 		{path: "limits.registrations", binding: count(&c.Limits.Registrations, 1_000_000),
 			meaning: "How many devices may be registered and provisioned at once; more are told that the server is busy."},
 		{path: "limits.sessions", binding: count(&c.Limits.Sessions, 100_000_000),
-			meaning: "How many sessions an account may keep for clients that are away."},
+			meaning: "How many sessions that outlive their connection an account may have."},
 		{path: "limits.retained", binding: count(&c.Limits.Retained, 100_000_000),
 			meaning: "How many messages an account may retain."},
 		{path: "limits.waiting", binding: size(&c.Limits.Waiting, 1<<20, 2047<<20),
-			meaning: "How many bytes of messages may wait in the sessions of an account."},
+			meaning: "How many bytes of messages may wait in the sessions of an account; each message counts 1 KiB besides its own."},
 	}
 }
 
