@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -252,14 +253,19 @@ func (w *witness) of(clientID string, n int) string {
 func TestShutdownIsToldOf(t *testing.T) {
 	var w *witness
 	var l *mint.Leaf
-	t.Cleanup(func() { // runs when the broker has ended
+	var conn net.Conn
+	t.Cleanup(func() { // runs when the broker has ended, and not before: the device shall not be the first to go
+		_ = conn.Close()
 		if got := w.next(l, "lamp").short(); got != "disconnected SERVER_INITIATED_DISCONNECT" {
 			t.Errorf("heard %s", got)
 		}
 	})
 	var f *fixture
 	f, w, l = newsFixture(t, options{})
-	f.raw(l, 5).admitted("lamp", nil)
+	tc, err := f.dial(l)
+	must(t, err)
+	conn = tc
+	newRaw(t, conn, 5).admitted("lamp", nil)
 	w.next(l, "lamp")
 }
 
