@@ -18,9 +18,10 @@ const MaxSettle = 50
 // Settlement is what becomes of certificates that wait for activation, or of
 // those in other states that are revoked.
 type Settlement struct {
-	// Status is Active, Inactive or Revoked; "" deletes the record, so that the
-	// device starts afresh at its next connect.
-	Status muster.Status
+	Status muster.Status // Active, Inactive or Revoked
+	// Delete, instead of a Status, deletes the record, so that the device starts
+	// afresh at its next connect.
+	Delete bool
 	// Policies are attached in the transaction that activates: no device is let
 	// in without what it was approved with. Only with Active.
 	Policies []string
@@ -80,14 +81,13 @@ func (s *Store) Settle(ctx context.Context, account string, ids []string, how Se
 }
 
 func checkSettlement(how *Settlement) error {
-	switch how.Status {
-	case muster.Active:
-	case "", muster.Inactive, muster.Revoked:
-		if len(how.Policies) > 0 {
-			return fmt.Errorf("policies are attached to what is activated only: %w", muster.ErrInvalid)
-		}
-	default:
-		return fmt.Errorf("status %q: want ACTIVE, INACTIVE or REVOKED: %w", how.Status, muster.ErrInvalid)
+	switch status := how.Status; {
+	case how.Delete && status != "":
+		return fmt.Errorf("status %s: what is deleted has none: %w", status, muster.ErrInvalid)
+	case !how.Delete && status != muster.Active && status != muster.Inactive && status != muster.Revoked:
+		return fmt.Errorf("status %q: want ACTIVE, INACTIVE or REVOKED: %w", status, muster.ErrInvalid)
+	case status != muster.Active && len(how.Policies) > 0:
+		return fmt.Errorf("policies are attached to what is activated only: %w", muster.ErrInvalid)
 	}
 	if how.From == nil {
 		how.From = []muster.Status{muster.PendingActivation}
@@ -158,7 +158,7 @@ func (j *settling) decide(c *certificateTx, t *tx) error {
 		j.tell(c.ID, OutcomeFailed, fmt.Sprintf("%d policies would be attached to it, at most %d may", n, maxPolicies), c.Certificate)
 		return nil
 	}
-	if j.Status == "" {
+	if j.Delete {
 		j.tell(c.ID, OutcomeDone, "", c.Certificate)
 		if t == nil {
 			return nil

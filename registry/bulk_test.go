@@ -114,8 +114,8 @@ func testSettle(f *fixture) {
 		muster.PendingActivation, muster.Active, muster.Inactive, muster.Revoked, muster.PendingTransfer,
 	} {
 		for _, how := range []registry.Settlement{
-			{Status: muster.Active, Policies: []string{"p", "p"}}, {Status: muster.Inactive}, {Status: muster.Revoked}, {},
-			{Status: muster.Active, Policies: []string{"p"}, DryRun: true}, {DryRun: true},
+			{Status: muster.Active, Policies: []string{"p", "p"}}, {Status: muster.Inactive}, {Status: muster.Revoked}, {Delete: true},
+			{Status: muster.Active, Policies: []string{"p"}, DryRun: true}, {Delete: true, DryRun: true},
 			{Status: muster.Revoked, From: []muster.Status{muster.Active, muster.Inactive}},
 			{Status: muster.Revoked, From: []muster.Status{muster.Active, muster.Inactive}, DryRun: true},
 		} {
@@ -206,7 +206,9 @@ func testSettleRefuses(f *fixture) {
 		"a policy for the refused":   {[]string{other.ID}, registry.Settlement{Status: muster.Inactive, Policies: names[:1]}, muster.ErrInvalid},
 		"no status to set":           {[]string{other.ID}, registry.Settlement{Status: muster.PendingTransfer}, muster.ErrInvalid},
 		"approving what is inactive": {[]string{other.ID}, registry.Settlement{Status: muster.Active, From: []muster.Status{muster.Inactive}}, muster.ErrInvalid},
-		"deleting what is active":    {[]string{other.ID}, registry.Settlement{From: []muster.Status{muster.Active}}, muster.ErrInvalid},
+		"deleting what is active":    {[]string{other.ID}, registry.Settlement{Delete: true, From: []muster.Status{muster.Active}}, muster.ErrInvalid},
+		"neither status nor delete":  {[]string{other.ID}, registry.Settlement{}, muster.ErrInvalid},
+		"both of them":               {[]string{other.ID}, registry.Settlement{Status: muster.Inactive, Delete: true}, muster.ErrInvalid},
 		"revoking in a transfer":     {[]string{other.ID}, registry.Settlement{Status: muster.Revoked, From: []muster.Status{muster.PendingTransfer}}, muster.ErrInvalid},
 		"eleven policies":            {[]string{other.ID}, registry.Settlement{Status: muster.Active, Policies: names}, muster.ErrLimit},
 		"too many at once":           {make([]string, registry.MaxSettle+1), registry.Settlement{Status: muster.Active}, muster.ErrInvalid},

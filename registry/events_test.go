@@ -121,7 +121,7 @@ func TestEventsOfManyAtOnce(t *testing.T) {
 	if got, want := o.take(), "status_changed:PENDING_ACTIVATION>ACTIVE status_changed:PENDING_ACTIVATION>ACTIVE"; got != want {
 		t.Errorf("approving tells %q", got)
 	}
-	must(f.Settle(t.Context(), account, ids[2:3], registry.Settlement{}))(f)
+	must(f.Settle(t.Context(), account, ids[2:3], registry.Settlement{Delete: true}))(f)
 	if got, want := o.take(), "deleted:PENDING_ACTIVATION>"; got != want {
 		t.Errorf("forgetting tells %q", got)
 	}

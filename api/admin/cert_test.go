@@ -176,6 +176,7 @@ func TestSettleCertificates(t *testing.T) {
 		}
 	}
 	for _, q := range []admin.Settling{
+		{}, {IDs: []string{made[2].ID}}, {Become: muster.Active, Delete: true},
 		{Become: muster.PendingActivation}, {Become: muster.Active, Policies: []string{"nowhere"}}, {Become: muster.Active, Limit: -1},
 		{Selection: admin.Selection{Status: muster.Active}, Become: muster.Inactive}, {Become: muster.Active, After: registry.Cursor("nonsense")},
 		{IDs: make([]string, registry.MaxSettle+1), Become: muster.Active},
@@ -184,6 +185,12 @@ func TestSettleCertificates(t *testing.T) {
 		if status, text := f.post(t, "/cert/settle", q, nil); status != http.StatusBadRequest && status != http.StatusNotFound {
 			t.Errorf("%+v: %d %s", q, status, text)
 		}
+	}
+	got = admin.Settlement{}
+	_, pending := f.devices(t, "Waiting", 1)
+	f.post(t, "/cert/settle", map[string]any{"ids": []string{}, "become": "REVOKED"}, &got)
+	if c, err := f.store.Certificate(t.Context(), account, pending[0].ID); len(got.Settled) > 0 || err != nil || c.Status != muster.PendingActivation {
+		t.Errorf("an empty list of names settles %+v, %v", got.Settled, err)
 	}
 	if status, text := f.post(t, "/cert/resolve", admin.Names{IDs: make([]string, admin.MaxNames+1)}, nil); status != http.StatusBadRequest {
 		t.Errorf("too many names: %d %s", status, text)

@@ -44,7 +44,8 @@ type Settling struct {
 	Selection                 // without a Status
 	From      []muster.Status `json:"from,omitempty"` // as of registry.Settlement; one alone for a selection
 	IDs       []string        `json:"ids,omitempty"`
-	Become    muster.Status   `json:"become,omitempty"` // "": the record is deleted
+	Become    muster.Status   `json:"become,omitempty"` // ACTIVE, INACTIVE or REVOKED
+	Delete    bool            `json:"delete,omitempty"` // instead of Become: the record is deleted
 	Policies  []string        `json:"policies,omitempty"`
 	DryRun    bool            `json:"dryRun,omitempty"`
 	After     registry.Cursor `json:"after,omitempty"`
@@ -68,7 +69,7 @@ type Settlement struct {
 // SettleCertificates decides as it is told. What is in another state by then is
 // skipped, or has failed if it was named and is not as it was meant to be.
 func (a *Admin) SettleCertificates(ctx context.Context, in Settling) (out Settlement, err error) {
-	if in.Status != "" || in.Limit < 0 || len(in.IDs) == 0 && len(in.From) > 1 {
+	if in.Status != "" || in.Limit < 0 || in.IDs == nil && len(in.From) > 1 {
 		return out, fmt.Errorf("status %q, from %q, limit %d: a selection is settled from one state, and a part of it: %w",
 			in.Status, in.From, in.Limit, muster.ErrInvalid)
 	}
@@ -77,7 +78,7 @@ func (a *Admin) SettleCertificates(ctx context.Context, in Settling) (out Settle
 		return out, err
 	}
 	ids := in.IDs
-	if len(ids) == 0 {
+	if ids == nil { // an empty list names nothing, and not everything
 		f.Status = muster.PendingActivation
 		if len(in.From) > 0 {
 			f.Status = in.From[0]
@@ -95,7 +96,7 @@ func (a *Admin) SettleCertificates(ctx context.Context, in Settling) (out Settle
 		}
 	}
 	settled, err := a.config.Registry.Settle(ctx, f.Account, ids,
-		registry.Settlement{Status: in.Become, Policies: in.Policies, From: in.From, DryRun: in.DryRun})
+		registry.Settlement{Status: in.Become, Delete: in.Delete, Policies: in.Policies, From: in.From, DryRun: in.DryRun})
 	if err != nil {
 		return Settlement{}, err
 	}
@@ -108,7 +109,7 @@ func (a *Admin) tellSettled(ctx context.Context, account string, in Settling, se
 	out := make([]Settled, len(settled))
 	for i, s := range settled {
 		out[i] = Settled{Record: Record{Account: account, ID: s.ID}, Outcome: s.Outcome, Detail: s.Detail, DryRun: in.DryRun}
-		if len(in.IDs) > 0 && s.Outcome == registry.OutcomeSkipped && !in.reached(s.Certificate) {
+		if in.IDs != nil && s.Outcome == registry.OutcomeSkipped && !in.reached(s.Certificate) {
 			out[i].Outcome = registry.OutcomeFailed
 		}
 		if s.Certificate.ID == "" {

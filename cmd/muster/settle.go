@@ -230,7 +230,7 @@ func (r *settleRun) state(q *admin.Settling) error {
 }
 
 func (r *settleRun) question(s admin.Selection) admin.Settling {
-	return admin.Settling{Selection: s, From: r.from, Become: r.become, Policies: r.policies, DryRun: r.dryRun}
+	return admin.Settling{Selection: s, From: r.from, Become: r.become, Delete: r.become == "", Policies: r.policies, DryRun: r.dryRun}
 }
 
 // confirm asks before a selection is settled.
