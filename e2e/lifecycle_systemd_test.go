@@ -91,6 +91,11 @@ func TestUnit(t *testing.T) {
 	if out := command(t, os.Environ(), "systemd-analyze", "verify", path); out.code != 0 || strings.Contains(out.stderr, path) {
 		t.Errorf("systemd-analyze verify: %+v", out)
 	}
+	// Go reads there how long the queue of a listener may be, and the metrics when
+	// the process started.
+	if strings.Contains(unit, "\nProcSubset=") {
+		t.Error("the unit hides /proc/sys and /proc/stat from the server")
+	}
 	const threshold = 15 // tenths; an ordinary service has 96
 	out := command(t, os.Environ(), "systemd-analyze", "security", "--offline=true", fmt.Sprintf("--threshold=%d", threshold), path)
 	if out.code != 0 {
