@@ -38,10 +38,10 @@ func (q *queue) put(text []byte) {
 	q.lost += dropped
 	q.texts = append(q.texts, text)
 	q.size += len(text)
+	q.observer.Dropped(dropped)
+	q.observer.Queued(1 - dropped) // before anybody can take it: fewer than none never wait
 	q.mu.Unlock()
 
-	q.observer.Dropped(dropped)
-	q.observer.Queued(1 - dropped)
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -56,8 +56,9 @@ func (q *queue) drop() {
 }
 
 // take removes what fits into one request, and returns its body and how many
-// events are in it: 0 if none waits. lost is how many were dropped since the last
-// time.
+// events are in it: 0 if none waits. They count as waiting until the request is
+// done, which is for who takes them to tell. lost is how many were dropped since
+// the last time.
 func (q *queue) take() (body []byte, events, lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -76,7 +77,6 @@ func (q *queue) take() (body []byte, events, lost int) {
 		events++
 	}
 	b.WriteString("]}\n")
-	q.observer.Queued(-events)
 	return b.Bytes(), events, lost
 }
 

@@ -78,6 +78,7 @@ func (r *receiver) leave() {
 
 // deliver sends one request until it is taken, refused or too old.
 func (r *receiver) deliver(ctx, sending context.Context, body []byte, events int) {
+	defer r.observer.Queued(-events)
 	id := rand.Text()
 	start := time.Now()
 	stopping := ctx.Done()

@@ -36,7 +36,7 @@ type Observer interface {
 	Delivered(events int)
 	Failed(events int)            // given up, after tries or because the receiver refuses them
 	Dropped(events int)           // lost from a full queue, or when the server stopped
-	Queued(change int)            // how many more or fewer wait
+	Queued(change int)            // how many more or fewer wait, those of a request under way among them
 	Requested(took time.Duration) // of one request, whatever came of it
 }
 

@@ -28,7 +28,7 @@ func newWebhookMetrics(r *prometheus.Registry) webhookMetrics {
 		events: counters(r, "muster_webhook_events_total",
 			"Events that receivers were to be told of, by what became of them.", "outcome",
 			[]WebhookOutcome{WebhookDelivered, WebhookFailed, WebhookDropped}),
-		queued: gauge(r, "muster_webhook_queued", "Events that wait to be sent to a receiver."),
+		queued: gauge(r, "muster_webhook_queued", "Events that wait for a receiver, until it has taken them or they are given up."),
 		seconds: histogram(r, "muster_webhook_request_seconds",
 			"Duration of requests to receivers of events, failed ones too.", slow()),
 	}
