@@ -215,7 +215,7 @@ func (g *Gate) Inspect(ctx context.Context, cs tls.ConnectionState, remote strin
 		c.Decision = d
 		return c
 	}
-	done, d, ok := g.limits.admit(&f)
+	done, d, ok := g.limits.admit(&f, q != nil)
 	if !ok {
 		c.Facts, c.Decision = f, d
 		return c

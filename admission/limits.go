@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 
 	"github.com/muster-mqtt/muster"
@@ -15,8 +16,8 @@ import (
 type Limits struct {
 	ConnectsPerAuthority int // a second, bursts of twice that; default 5,000
 	// Registrations is how many devices that are not ACTIVE yet may be asked about
-	// by OCSP at once, and how many may be registered at once; default 1,024. Those
-	// above it are told that the server is busy.
+	// by OCSP at once, half of them of one authority, and how many may be registered
+	// at once; default 1,024. Those above it are told that the server is busy.
 	Registrations int
 }
 
@@ -46,15 +47,51 @@ type limiter struct {
 	limits      atomic.Pointer[Limits]
 	busy        atomic.Pointer[func() bool]
 	authorities *pace.Rates[authorityKey]
-	asking      atomic.Int64 // devices that are not ACTIVE, while OCSP is asked
+	asking      askers       // devices that are not ACTIVE, while OCSP is asked
 	enrolling   atomic.Int64 // and while they are registered
+}
+
+// askers counts devices about which OCSP is asked. One authority has at most half
+// of the places: a responder that answers slowly is its own choice, and keeps no
+// devices of others from registering.
+type askers struct {
+	mu  sync.Mutex
+	all int
+	of  map[authorityKey]int
+}
+
+// take takes one of so many places; it returns what stands in the way, or "".
+func (a *askers) take(key authorityKey, most int) (full string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all >= most {
+		return fmt.Sprintf("%d devices are being registered", a.all)
+	}
+	if n := a.of[key]; n >= max(1, most/2) {
+		return fmt.Sprintf("%d devices of one authority are being asked about", n)
+	}
+	a.all++
+	a.of[key]++
+	return ""
+}
+
+func (a *askers) give(key authorityKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all--
+	if a.of[key]--; a.of[key] == 0 {
+		delete(a.of, key)
+	}
 }
 
 type authorityKey struct{ account, id string }
 
 func newLimiter(limits Limits) *limiter {
 	limits = limits.orDefaults()
-	l := &limiter{authorities: pace.New[authorityKey](limits.ConnectsPerAuthority, maxAuthorities)}
+	l := &limiter{
+		authorities: pace.New[authorityKey](limits.ConnectsPerAuthority, maxAuthorities),
+		asking:      askers{of: map[authorityKey]int{}},
+	}
 	l.limits.Store(&limits)
 	return l
 }
@@ -67,9 +104,10 @@ func (l *limiter) set(limits Limits) {
 
 // admit takes the share of a device on which the cheap rules are silent, until
 // done is called. Otherwise it sets the cause in the facts and says what to
-// answer. Who is ACTIVE is not held back by how busy the server is: it is cheap,
-// and it was here before.
-func (l *limiter) admit(f *Facts) (done func(), d Decision, ok bool) {
+// answer. asks says that OCSP will be asked, which is what may take long. Who is
+// ACTIVE is not held back by how busy the server is: it is cheap, and it was here
+// before.
+func (l *limiter) admit(f *Facts, asks bool) (done func(), d Decision, ok bool) {
 	known := f.Record.Status == muster.Active
 	if busy := l.busy.Load(); !known && busy != nil && (*busy)() {
 		return nil, turnAway(f, CauseBusy, "the server has more to do than it can"), false
@@ -80,22 +118,23 @@ func (l *limiter) admit(f *Facts) (done func(), d Decision, ok bool) {
 		return nil, turnAway(f, CauseAuthority, fmt.Sprintf(
 			"more than %d connects a second of devices of one authority (limits.connects_per_authority)", limits.ConnectsPerAuthority)), false
 	}
-	if known {
+	if known || !asks {
 		return func() {}, Decision{}, true
 	}
-	return l.take(f, &l.asking)
+	if full := l.asking.take(key, limits.Registrations); full != "" {
+		return nil, turnAway(f, CauseRegistrations, full+" (limits.registrations)"), false
+	}
+	return func() { l.asking.give(key) }, Decision{}, true
 }
 
 // enrol takes the share of a device that is about to be registered.
-func (l *limiter) enrol(f *Facts) (done func(), d Decision, ok bool) { return l.take(f, &l.enrolling) }
-
-func (l *limiter) take(f *Facts, n *atomic.Int64) (done func(), d Decision, ok bool) {
+func (l *limiter) enrol(f *Facts) (done func(), d Decision, ok bool) {
 	most := l.limits.Load().Registrations
-	if n.Add(1) > int64(most) {
-		n.Add(-1)
+	if l.enrolling.Add(1) > int64(most) {
+		l.enrolling.Add(-1)
 		return nil, turnAway(f, CauseRegistrations, fmt.Sprintf("%d devices are being registered (limits.registrations)", most)), false
 	}
-	return func() { n.Add(-1) }, Decision{}, true
+	return func() { l.enrolling.Add(-1) }, Decision{}, true
 }
 
 // Seconds after which a device that was turned away is asked to come again: each

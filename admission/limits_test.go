@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"crypto/x509"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -132,6 +133,47 @@ func TestRegistrationsWhileAsking(t *testing.T) {
 	h.goOn <- struct{}{}
 	expect(t, "who was asked about", f.gate.Connect(t.Context(), <-inspected).Decision, admission.Admit, "")
 	expect(t, "later", f.connect(other).Decision, admission.Admit, "")
+}
+
+// TestRegistrationsOfOneAuthority: one whose responder is slow keeps no devices of
+// others from registering, neither those that have to wait for an answer nor those
+// about which nobody is asked.
+func TestRegistrationsOfOneAuthority(t *testing.T) {
+	slow := map[*x509.Certificate]bool{}
+	h := newHeld()
+	f := newFixture(t, func(c *admission.Config) {
+		c.Limits.Registrations = 4
+		c.Ask = func(_ context.Context, q admission.Question) admission.Answer {
+			if slow[q.Leaf] {
+				h.stop()
+			}
+			return admission.Answer{Status: admission.AnswerGood}
+		}
+	})
+	stalled, hard := f.authority(withOCSP(muster.OCSPHard)), f.authority(withOCSP(muster.OCSPHard))
+	off := f.authority(withTemplate(activating))
+	leaves := []*mint.Leaf{leafOf(t, stalled, nil), leafOf(t, stalled, nil), leafOf(t, hard, nil), leafOf(t, hard, nil)}
+	for _, l := range leaves {
+		slow[l.Cert] = true
+	}
+	inspected := make(chan *admission.Candidate)
+	hold := func(l *mint.Leaf) {
+		go func() { inspected <- f.inspect(l, "") }()
+		<-h.came
+	}
+	hold(leaves[0])
+	hold(leaves[1])
+	third := leafOf(t, stalled, nil)
+	f.turnedAway(f.connect(third), third, muster.ReasonBusy, "limits.registrations")
+	expect(t, "of another authority", f.connect(leafOf(t, hard, nil)).Decision, admission.Admit, "")
+	hold(leaves[2])
+	hold(leaves[3])
+	expect(t, "nobody is asked about it", f.connect(leafOf(t, off, nil)).Decision, admission.Admit, "")
+	for range leaves {
+		h.goOn <- struct{}{}
+		expect(t, "who was asked about", (<-inspected).Decision, admission.Register, "")
+	}
+	expect(t, "later", f.connect(third).Decision, admission.Admit, "")
 }
 
 // TestRegistrationsWhileWriting is the same of the registry.
