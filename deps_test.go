@@ -47,7 +47,7 @@ func allowed() map[string]imports {
 
 		// What is kept. The engines know no entity.
 		"registry":              {[]string{".", "policy", "provisioning"}, []string{xsync}},
-		"registry/badgerdb":     {[]string{"registry"}, []string{badger}},
+		"registry/badgerdb":     {[]string{"registry", "internal/unfinished"}, []string{badger}},
 		"registry/memory":       {ours: []string{"registry"}},
 		"registry/registrytest": {ours: []string{".", "registry"}},
 
@@ -59,7 +59,7 @@ func allowed() map[string]imports {
 		"broker":         {[]string{".", "admission", "internal/pace"}, []string{gorilla, mochi, xtime, zerolog}},
 
 		// What outlives a connection, and who is told of events.
-		"sessions": {[]string{"."}, []string{badger, mochi, zerolog}},
+		"sessions": {[]string{".", "internal/unfinished"}, []string{badger, mochi, zerolog}},
 		"webhook":  {[]string{"."}, []string{zerolog}},
 
 		// The control planes. A dialect knows api, which knows no dialect.
@@ -75,6 +75,8 @@ func allowed() map[string]imports {
 		"internal/pace":    {},
 		"internal/release": {others: []string{cyclonedx}},
 		"internal/testpki": {[]string{".", "internal/mint"}, []string{xcrypto}},
+
+		"internal/unfinished": {},
 
 		// The program knows everyone but the helpers of tests. Its demo meets the
 		// server as devices and operators do: by an MQTT client, and by requests

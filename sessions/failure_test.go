@@ -2,6 +2,8 @@ package sessions_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -104,5 +106,25 @@ func TestQoS0CostsNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestUnfinishedFiles: a process that is killed while it makes a file of the store
+// leaves an empty one, and the next start is not concerned.
+func TestUnfinishedFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"", "00042.mem", "000042.vlog"} {
+		if name != "" {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := sessions.Open(sessions.Config{Dir: dir})
+		if err != nil {
+			t.Fatalf("with an empty %s: %v", name, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/rs/zerolog"
+
+	"github.com/muster-mqtt/muster/internal/unfinished"
 )
 
 // Limits bound what the devices of one account can make grow. Zero is the
@@ -83,6 +85,9 @@ func Open(c Config) (*Store, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
+	if err := unfinished.Remove(c.Dir); err != nil {
+		return nil, fmt.Errorf("sessions: %w", err)
+	}
 	db, err := badger.Open(tuned(c))
 	if err == nil {
 		s.db = db
@@ -94,6 +99,9 @@ func Open(c Config) (*Store, error) {
 	// badger keeps the cause of a failed lock in the text alone.
 	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
 		return nil, fmt.Errorf("sessions: %s is in use by another process", c.Dir)
+	}
+	if strings.Contains(err.Error(), syscall.EACCES.Error()) {
+		return nil, fmt.Errorf("sessions: the store in %s cannot be opened: the user that runs the server must own the folder and all files in it: %w", c.Dir, err)
 	}
 	return nil, fmt.Errorf("sessions: the store in %s cannot be read: move the folder away to start without the sessions "+
 		"and retained messages in it (the registry is not concerned): %w", c.Dir, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
+	"github.com/muster-mqtt/muster/internal/unfinished"
 	"github.com/muster-mqtt/muster/registry"
 )
 
@@ -217,6 +218,9 @@ func (c Config) open() (*badger.DB, error) {
 		// No value is so large that it reaches the value log (see docCost), for
 		// badger tells nobody when the sync of that log fails.
 		WithValueLogFileSize(256 << 20)
+	if err := unfinished.Remove(c.Dir); err != nil {
+		return nil, fmt.Errorf("open %s: %w", c.Dir, err)
+	}
 	db, err := badger.Open(opts)
 	if err == nil {
 		return db, nil

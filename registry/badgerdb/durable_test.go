@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -130,4 +131,21 @@ func register(dir string) int {
 	}
 	wg.Wait()
 	return 0
+}
+
+// TestUnfinishedFiles: a process that is killed while it makes a file of the
+// registry leaves an empty one, and the next start is not concerned.
+func TestUnfinishedFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := badgerdb.Create(small(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00042.mem", "000042.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(t, dir).Close(); err != nil {
+			t.Fatalf("with an empty %s: %v", name, err)
+		}
+	}
 }
