@@ -43,6 +43,7 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 	}
 	f.webhooks(c)
 	f.registry(c.Registry.Path)
+	f.sessions(c)
 	f.dir(c.Admin.Path)
 	return f
 }

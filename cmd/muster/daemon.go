@@ -56,8 +56,8 @@ func newLog(c *config.Config, w io.Writer) zerolog.Logger {
 	return zerolog.New(w).With().Timestamp().Logger()
 }
 
-func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (d *daemon, err error) {
-	d = &daemon{metrics: metrics.New(), supervisor: supervisor{log}}
+func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *daemon, err error) {
+	d := &daemon{metrics: metrics.New(), supervisor: supervisor{log}}
 	d.devices.listener, d.operators.listener = metrics.ListenerMQTT, metrics.ListenerAPI
 	devices, err := loadPair("mqtt", c.MQTT.Certificate, c.MQTT.Key)
 	if err != nil {
@@ -163,7 +163,7 @@ func (d *daemon) run(ctx, patient context.Context, l *listeners) error {
 	foundation.Go(func() error { d.sessions.Run(foundation.ctx); return nil })
 	foundation.Go(func() error { d.writer.feel(foundation.ctx, d.store.Beat); return nil })
 	foundation.Go(func() error { d.supervisor.watch(foundation.ctx, d.alive); return nil })
-	seq, err := d.store.Seq(ctx)
+	seq, err := d.store.Seq(foundation.ctx) // whether or not ctx has ended
 	if err == nil {
 		d.serve(services, patient, l, seq)
 		listeners := append(d.loops.watch("mqtt", l.mqtt...), overWebSocket(d.loops.watch("websocket", l.websocket...))...)

@@ -142,7 +142,10 @@ type socket struct {
 }
 
 func (s *socket) Close() error {
-	return errors.Join(s.UnixListener.Close(), os.Remove(s.path))
+	if err := s.UnixListener.Close(); err != nil {
+		return err // closed before; by now the file may be that of another server
+	}
+	return os.Remove(s.path)
 }
 
 func (l *listeners) close() {

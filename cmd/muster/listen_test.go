@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,6 +33,17 @@ func TestListenSocket(t *testing.T) {
 		t.Error(err)
 	}
 	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	second, err := listenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Close() // again: it must leave the other's alone
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
+	if err := second.Close(); err != nil {
 		t.Error(err)
 	}
 }

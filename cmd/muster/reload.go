@@ -49,11 +49,9 @@ type reloader struct {
 	seen     [sha256.Size]byte
 }
 
-// attend makes the server heed signals: SIGHUP reloads, and the second of those
-// that stop it ends what it returns. It also lets operators ask for a reload.
-func (d *daemon) attend(from *source) (patient context.Context, release func()) {
-	patient, impatient := patience()
-	hangup, deaf := hangups()
+// attend makes the server read its configuration again on SIGHUP, when its files
+// change, and when operators ask for it.
+func (d *daemon) attend(from *source, hangup <-chan os.Signal) {
 	r := &reloader{
 		daemon: d, source: *from, every: pollEvery, hangup: hangup,
 		config: d.config, settings: slices.Clone(from.settings),
@@ -62,7 +60,6 @@ func (d *daemon) attend(from *source) (patient context.Context, release func()) 
 	d.reloader = r
 	d.admin.ReloadBy(func() admin.Reloaded { return r.reload("command") })
 	d.metrics.Configured(time.Now())
-	return patient, func() { deaf(); impatient() }
 }
 
 // run reloads on each hang-up, and when the files change, until ctx ends. Links

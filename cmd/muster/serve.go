@@ -130,12 +130,23 @@ func readAddresses(dir string) (a addresses, err error) {
 // leaves all signals to ctx. ready, if it is not nil, is told the addresses once
 // all listen.
 func serve(ctx context.Context, c *config.Config, log zerolog.Logger, from *source, ready func(addresses)) (err error) {
-	d, err := newDaemon(ctx, c, log)
+	patient := context.Background()
+	var hangup <-chan os.Signal
+	if from != nil {
+		// Before anything is opened, and until all is closed: no signal that asks
+		// for something else may end the process meanwhile.
+		var release, deaf func()
+		patient, release = patience()
+		defer release()
+		hangup, deaf = hangups()
+		defer deaf()
+	}
+	// Whoever stops it while it starts has it stop once it has started, in order.
+	d, err := newDaemon(context.WithoutCancel(ctx), c, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	warn(c, log)
 	l, err := listen(c, d.operators.tls())
 	if err != nil {
 		return err
@@ -145,11 +156,9 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, from *sour
 		return err
 	}
 	defer func() { _ = os.Remove(filepath.Join(c.Admin.Path, addressesFile)) }()
-	patient := context.Background()
+	warn(c, log)
 	if from != nil {
-		var release func()
-		patient, release = d.attend(from)
-		defer release()
+		d.attend(from, hangup)
 	}
 	log.Info().Str("event", "listening").Strs("mqtt", l.addresses.MQTT).Strs("websocket", l.addresses.WebSocket).Str("api", l.addresses.API).
 		Str("http", l.addresses.HTTP).Str("socket", l.addresses.Socket).Str("version", version()).Msg("muster serves")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -20,6 +21,9 @@ func (d *daemon) openSessions() (err error) {
 	dir := c.Sessions.Path
 	if c.Sessions.Store == config.SessionStoreMemory {
 		dir = ""
+	}
+	if err := sessionsApart(c); err != nil {
+		return fmt.Errorf("sessions.path: %w", err)
 	}
 	d.sessions, err = sessions.Open(sessions.Config{
 		Dir:      dir,
