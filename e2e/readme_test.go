@@ -158,8 +158,9 @@ func connackCodes(t *testing.T) map[string][2]byte {
 		"ErrNotAuthorized": packets.ErrNotAuthorized, "ErrBanned": packets.ErrBanned,
 		"ErrServerUnavailable": packets.ErrServerUnavailable, "ErrServerBusy": packets.ErrServerBusy,
 		"ErrConnectionRateExceeded": packets.ErrConnectionRateExceeded, "ErrProtocolViolation": packets.ErrProtocolViolation,
-		"ErrQuotaExceeded":  packets.ErrQuotaExceeded,
-		"Err3NotAuthorized": packets.Err3NotAuthorized, "Err3ServerUnavailable": packets.Err3ServerUnavailable,
+		"ErrQuotaExceeded":           packets.ErrQuotaExceeded,
+		"ErrBadAuthenticationMethod": packets.ErrBadAuthenticationMethod,
+		"Err3NotAuthorized":          packets.Err3NotAuthorized, "Err3ServerUnavailable": packets.Err3ServerUnavailable,
 	}
 	pairs, codes := map[string][2]byte{}, map[string][2]byte{}
 	selected := func(e ast.Expr) string { return e.(*ast.SelectorExpr).Sel.Name }
