@@ -15,13 +15,14 @@ import (
 var everyone = map[string]string{"connects": "2"}
 
 // crowded makes one of a few devices: two connects of an authority at once, one
-// registration. The timeout is that of OCSP.
-var crowded = map[string]string{"connects_per_authority": "1", "registrations": "1", "timeout": "30s"}
+// registration, one session that is kept. The timeout is that of OCSP.
+var crowded = map[string]string{"connects_per_authority": "1", "registrations": "1", "sessions": "1", "timeout": "30s"}
 
 func crowdedWalks() map[string]func(*walker) {
 	return map[string]func(*walker){
 		"connects-authority":  authorityRateWalk,
 		"registrations-limit": registrationsWalk,
+		"sessions-limit":      sessionsWalk,
 	}
 }
 
@@ -79,6 +80,19 @@ func registrationsWalk(w *walker) {
 	release()
 	<-ended
 	w.tells(second)
+}
+
+// sessionsWalk begins the one session that there may be, and then another.
+func sessionsWalk(w *walker) {
+	g := w.alone("ACTIVE", statements(neighbourPolicy))
+	g.keeps, g.client = true, "first"
+	ctx, cancel := w.within()
+	defer cancel()
+	if ack, err := w.connect(ctx, g, nil); err != nil || ack.ReasonCode != 0 {
+		w.t.Fatalf("the first session: %+v, %v", ack, err)
+	}
+	g.client = "second"
+	w.refused(g)
 }
 
 type stalling struct {

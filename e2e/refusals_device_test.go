@@ -28,6 +28,7 @@ type gadget struct {
 	maxVersion uint16        // of TLS
 	exotic     bool          // mosquitto's TLS library would not use such a certificate
 	will       *paho.Connect // the CONNECT with its will; nil for none
+	keeps      bool          // it asks for a session that outlives the connection
 }
 
 // authority makes one that nobody registered.
@@ -148,6 +149,10 @@ func (g *gadget) connect() *paho.Connect {
 	if g.will != nil {
 		c.WillMessage = g.will.WillMessage
 	}
+	if g.keeps {
+		hour := uint32(3600)
+		c.CleanStart, c.Properties = false, &paho.ConnectProperties{SessionExpiryInterval: &hour, RequestProblemInfo: true}
+	}
 	return c
 }
 
@@ -189,7 +194,7 @@ func (w *walker) connects5(g *gadget) {
 func (w *walker) connects3(g *gadget) {
 	w.t.Helper()
 	got := "none"
-	if !g.exotic && g.serverName == "" && g.maxVersion == 0 && g.will == nil {
+	if !g.exotic && g.serverName == "" && g.maxVersion == 0 && g.will == nil && !g.keeps {
 		c := g.certificate
 		c.name = g.clientID()
 		out := command(w.t, nil, "mosquitto_pub", w.s.mosquitto(w.t, v3, &c, "-A", w.from.String(), "-t", "x", "-m", "x")...)
@@ -232,7 +237,10 @@ func oldConnect(protocol string, c *paho.Connect) []byte {
 	var body []byte
 	field := func(s string) { body = append(append(body, byte(len(s)>>8), byte(len(s))), s...) }
 	field(protocol)
-	flags := byte(0x02)
+	var flags byte
+	if c.CleanStart {
+		flags = 0x02
+	}
 	if w := c.WillMessage; w != nil {
 		flags |= 0x04
 		if w.Retain {

@@ -170,7 +170,7 @@ func (s *server) configure(t *testing.T, settings map[string]string) {
 	t.Helper()
 	text := readFile(t, s.config())
 	for key, value := range settings {
-		line := regexp.MustCompile(`(?m)^(\s+` + key + `:).*$`)
+		line := regexp.MustCompile(`(?m)^( +` + key + `:).*$`)
 		if !line.MatchString(text) {
 			t.Fatalf("the configuration has no key %s", key)
 		}
