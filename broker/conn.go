@@ -25,7 +25,22 @@ type conn struct {
 	session  admission.Session
 	watched  []key  // owned by live
 	number   uint64 // the same: in the order of coming
+
+	last byte // that was read for MQTT; the reader's own
 }
+
+// Read is mochi's.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.last = p[n-1]
+	}
+	return n, err
+}
+
+// LastByte returns the last byte that was read, to who reads: package hooks asks
+// for it where it is the code of a DISCONNECT.
+func (c *conn) LastByte() byte { return c.last }
 
 func newConn(tc *tls.Conn, l *live) *conn {
 	return &conn{Conn: tc, live: l, id: muster.Fingerprint(tc.ConnectionState().PeerCertificates[0].Raw)}

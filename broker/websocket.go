@@ -135,6 +135,9 @@ func (c *webConn) Read(p []byte) (int, error) {
 			c.message = r
 		}
 		n, err := c.message.Read(p)
+		if n > 0 {
+			c.last = p[n-1]
+		}
 		if err == io.EOF {
 			c.message, err = nil, nil
 		}

@@ -15,11 +15,11 @@ type attached struct {
 	net.Conn
 	session *Session
 
-	// Where mochi's reader is: it waits for the peer, or acts on a packet, or
-	// makes packets of what came. Whether what came has ended, and mochi has
-	// written a DISCONNECT.
-	reading, acting, broken, told atomic.Bool
-	fault                         packets.Code // of the packet that OnPacketRead refused; the reader's own
+	// Whether mochi's reader acts on a packet, and has written a DISCONNECT. mochi
+	// reads from the connection that it was given, past this one: nothing here
+	// sees what comes.
+	acting, told atomic.Bool
+	fault        packets.Code // of the packet that OnPacketRead refused; the reader's own
 }
 
 // SetDeadline is mochi's keep-alive. It sets it anew for each packet that the

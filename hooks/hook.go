@@ -194,12 +194,16 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) (ok bool
 // OnPacketEncode keeps back the DISCONNECT that mochi would send to clients of
 // MQTT 3.1.1, where only they send it (§3.14): a type that mochi cannot encode
 // is not written. And it corrects the CONNACK of a CONNECT that mochi refuses by
-// itself.
+// itself, and the PUBREC of a message that it has.
 func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.Packet) {
 	defer h.guard("OnPacketEncode", func() { out.FixedHeader.Type = packets.Reserved })
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		correct(&pk)
+	case packets.Pubrec: // of a message that was sent again, which 0x91 would end [MQTT-4.3.3-10]
+		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {
+			pk.ReasonCode, pk.Properties.ReasonString = packets.CodeSuccess.Code, ""
+		}
 	case packets.Publish:
 		h.skipOversized(cl, pk)
 	case packets.Disconnect:

@@ -235,7 +235,7 @@ func (s *Session) overflow(detail string) bool {
 	s.presence.throttled.Store(true)
 	first := s.part(packets.ErrQuotaExceeded, func() {})
 	if first {
-		s.hook.log.Warn().Str("event", "overflow").Str("detail", detail).Str("certificate", s.candidate.ID).
+		s.hook.refusalLog.Warn().Str("event", "overflow").Str("detail", detail).Str("certificate", s.candidate.ID).
 			Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).Msg("slow subscriber disconnected")
 	}
 	return first

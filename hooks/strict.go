@@ -21,13 +21,18 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (out packets.Pac
 	defer h.guard("OnPacketRead", func() { err = packets.ErrRejectPacket })
 	a, ok := cl.Net.Conn.(*attached)
 	if !ok {
-		return pk, nil
+		tolerate(&out)
+		return out, nil
 	}
 	if a.fault = faultOf(&pk); a.fault.Code != 0 {
 		return pk, packets.ErrRejectPacket
 	}
 	switch pk.FixedHeader.Type {
-	case packets.Disconnect: // mochi bounds that of CONNECT alone
+	case packets.Disconnect:
+		if pk.ProtocolVersion == 5 && pk.FixedHeader.Remaining == 1 {
+			out.ReasonCode = a.lastByte()
+		}
+		// mochi bounds that of CONNECT alone.
 		out.Properties.SessionExpiryInterval = min(pk.Properties.SessionExpiryInterval,
 			h.server.Options.Capabilities.MaximumSessionExpiryInterval)
 	case packets.Subscribe:
@@ -49,6 +54,32 @@ func (h *Hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, err error) 
 		a.acting.Store(false)
 		a.session.will.goodbye = pk.FixedHeader.Type == packets.Disconnect && pk.ReasonCode == packets.CodeDisconnect.Code
 	}
+}
+
+// tolerate has mochi take a CONNECT that the standard allows and mochi does not:
+// a password or a will of no bytes (MQTT 5 §3.1.3.4, §3.1.3.6; 3.1.1 §3.1.3.3,
+// §3.1.3.5).
+func tolerate(pk *packets.Packet) {
+	if pk.FixedHeader.Type != packets.Connect {
+		return
+	}
+	if len(pk.Connect.Password) == 0 { // it counts for nothing here
+		pk.Connect.PasswordFlag = false
+	}
+	if pk.Connect.WillFlag && len(pk.Connect.WillPayload) == 0 {
+		pk.Connect.WillPayload = emptyWill
+	}
+}
+
+// lastByte returns the code of a DISCONNECT that is nothing but its code, which
+// mochi does not look at (MQTT 5 §3.14.2.1). It is the last byte that a client
+// sends [MQTT-3.14.4-1]. Of a transport that does not tell, it is taken for 0x04:
+// who has no more to say than goodbye may leave the code out, and most do.
+func (a *attached) lastByte() byte {
+	if t, ok := a.Conn.(interface{ LastByte() byte }); ok {
+		return t.LastByte()
+	}
+	return packets.CodeDisconnectWillMessage.Code
 }
 
 // faultOf returns the code by which the standard ends the connection for a
@@ -121,34 +152,24 @@ const faultTimeout = 250 * time.Millisecond
 // CONNACK, unless whoever drives it calls Session.End.
 //
 // mochi closes a connection over a packet that it cannot read before anyone can
-// tell the client [MQTT-4.13.1-1]. That is when its reader neither waits for the
-// peer nor acts on a packet: then the end is put off until OnDisconnect, which
-// follows at once, has sent a DISCONNECT.
+// tell the client [MQTT-4.13.1-1]. That may be so whenever its reader does not act
+// on a packet: then the end is put off until OnDisconnect, which follows at once,
+// has sent a DISCONNECT.
 func (a *attached) Close() error {
 	if _, driven := a.Conn.(Connection); !driven {
 		defer a.session.unlock()
 		if !a.session.presence.served.Load() { // nobody else will tell
+			defer a.session.bequeath()
 			defer a.session.vanish(nil)
 		}
 	}
 	a.session.hook.sole.release(a.session)
 	if a.session.client.Properties.ProtocolVersion == 5 && a.session.established.Load() && !a.session.parting.Load() &&
-		!a.reading.Load() && !a.acting.Load() && !a.broken.Load() && !a.told.Load() {
+		!a.acting.Load() && !a.told.Load() {
 		time.AfterFunc(faultTimeout, func() { _ = a.Conn.Close() })
 		return nil
 	}
 	return a.Conn.Close()
-}
-
-// Read notes where mochi's reader is.
-func (a *attached) Read(p []byte) (int, error) {
-	a.reading.Store(true)
-	defer a.reading.Store(false)
-	n, err := a.Conn.Read(p)
-	if err != nil {
-		a.broken.Store(true)
-	}
-	return n, err
 }
 
 // lost reports whether an error is of the transport, and not of a packet: those
@@ -173,7 +194,7 @@ func (s *Session) answerFault(err error) {
 		code = packets.ErrMalformedPacket
 	}
 	switch {
-	case err == nil, lost(err), a.broken.Load(), s.parting.Load(): // the peer has left, or was told why it has to
+	case err == nil, lost(err), s.parting.Load(): // the peer has left, or was told why it has to
 		return
 	case a.fault.Code == 0 && errors.Is(err, packets.ErrRejectPacket): // by another hook, which tells of it
 		return

@@ -70,3 +70,26 @@ func FuzzWellFormed(f *testing.F) {
 		}
 	})
 }
+
+// TestGoodbyeOfOneByte of a transport that does not tell the byte: no will is lost.
+func TestGoodbyeOfOneByte(t *testing.T) {
+	h, cl := admitted(t)
+	for version, want := range map[byte]byte{4: 0, 5: packets.CodeDisconnectWillMessage.Code} {
+		pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect, Remaining: 1}, ProtocolVersion: version}
+		if out, err := h.OnPacketRead(cl, pk); err != nil || out.ReasonCode != want {
+			t.Errorf("version %d: 0x%02X %v", version, out.ReasonCode, err)
+		}
+	}
+}
+
+// TestPubrecOfWhatCameAgain says that it has come, for the client to go on
+// [MQTT-4.3.3-10].
+func TestPubrecOfWhatCameAgain(t *testing.T) {
+	h, cl := admitted(t)
+	for code, want := range map[byte]byte{0x91: 0, 0x87: 0x87, 0: 0} {
+		out := h.OnPacketEncode(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, ReasonCode: code})
+		if out.ReasonCode != want {
+			t.Errorf("0x%02X becomes 0x%02X", code, out.ReasonCode)
+		}
+	}
+}

@@ -53,12 +53,15 @@ func testamentOf(cl *mqtt.Client, connect *packets.ConnectParams) testament {
 	if !connect.WillFlag {
 		return testament{}
 	}
-	p := connect.WillProperties
+	p, payload := connect.WillProperties, connect.WillPayload
+	if len(payload) == 1 && &payload[0] == &emptyWill[0] {
+		payload = nil
+	}
 	return testament{
 		delay: time.Duration(p.WillDelayInterval) * time.Second,
 		message: packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: connect.WillQos, Retain: connect.WillRetain},
-			TopicName:   connect.WillTopic, Payload: connect.WillPayload,
+			TopicName:   connect.WillTopic, Payload: payload,
 			PacketID: uint16(connect.WillQos), // mochi wants some number for QoS 1 and 2
 			Properties: packets.Properties{
 				PayloadFormat: p.PayloadFormat, PayloadFormatFlag: p.PayloadFormatFlag,
@@ -68,6 +71,10 @@ func testamentOf(cl *mqtt.Client, connect *packets.ConnectParams) testament {
 		},
 	}
 }
+
+// emptyWill stands for a payload of no bytes until mochi, which takes that for a
+// will without a payload, has passed the CONNECT. It is known by its address.
+var emptyWill = []byte{0}
 
 // bequeath decides what becomes of the will now that the connection has ended:
 // it goes out at once, or when its delay has passed or the session ends,

@@ -30,7 +30,18 @@ type wire struct {
 	net.Conn
 	candidate *admission.Candidate
 	session   admission.Session
+	last      byte
 }
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.last = p[n-1]
+	}
+	return n, err
+}
+
+func (w *wire) LastByte() byte { return w.last }
 
 func (w *wire) Candidate() *admission.Candidate { return w.candidate }
 func (w *wire) Attach(s admission.Session)      { w.session = s }
@@ -216,6 +227,9 @@ func TestWhenAWillGoesOut(t *testing.T) {
 	leaves := func(code byte, expiry int) func(*bubble, *peer, *mint.Leaf) {
 		return func(_ *bubble, p *peer, _ *mint.Leaf) { p.leave(code, expiry) }
 	}
+	says := func(code byte) func(*bubble, *peer, *mint.Leaf) { // without a length of properties
+		return func(_ *bubble, p *peer, _ *mint.Leaf) { _, _ = p.conn.Write([]byte{packets.Disconnect << 4, 1, code}) }
+	}
 	kicked := func(_ *bubble, p *peer, _ *mint.Leaf) { p.wire.session.Kick(muster.ReasonRevoked, "") }
 	follows := func(edit func(*packets.Packet)) func(*bubble, *peer, *mint.Leaf) {
 		return func(b *bubble, _ *peer, l *mint.Leaf) { b.admitted(l, 5, "sensor", edit) }
@@ -266,6 +280,9 @@ func TestWhenAWillGoesOut(t *testing.T) {
 		"goodbye with the will, delayed":           {5, 10, 60, leaves(4, -1), 10},
 		"goodbye with the will, ends the session":  {5, 10, 60, leaves(4, 0), 0},
 		"goodbye with the will, shortens it":       {5, 10, 60, leaves(4, 7), 7},
+		"goodbye in a byte":                        {5, 0, 0, says(0), never},
+		"goodbye with the will, in a byte":         {5, 0, 0, says(4), 0},
+		"goodbye for an error, in a byte":          {5, 0, 60, says(0x80), 0},
 		"goodbye for an error":                     {5, 0, 60, leaves(0x80, -1), 0},
 		"goodbye that is wrong":                    {5, 0, 0, leaves(0, 5), 0}, // it brings a session to life
 		"kicked":                                   {5, 0, 60, kicked, 0},
@@ -362,4 +379,26 @@ func TestWhatAWillSays(t *testing.T) {
 			t.Error("it is still retained after its time")
 		}
 	})
+}
+
+// TestWhatNoBytesMean: a password of none is taken, and so is a will, which clears
+// what is retained.
+func TestWhatNoBytesMean(t *testing.T) {
+	for _, version := range []byte{4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBubble(t, nil)
+			defer b.stop()
+			must(t, b.server.Publish("will", []byte("here"), true, 0))
+			p := b.admitted(b.leaf("sensor"), version, "sensor", func(p *packets.Packet) {
+				willing(0, 0)(p)
+				p.Connect.WillPayload, p.Connect.WillRetain = nil, true
+				p.Connect.UsernameFlag, p.Connect.Username, p.Connect.PasswordFlag = true, []byte("sensor"), true
+			})
+			_ = p.conn.Close()
+			synctest.Wait()
+			if left := b.server.Topics.Messages("will"); len(left) != 0 {
+				t.Errorf("version %d: %q is still retained", version, left[0].Payload)
+			}
+		})
+	}
 }
