@@ -1,6 +1,11 @@
 package registry
 
-import "github.com/muster-mqtt/muster"
+import (
+	"sync"
+	"time"
+
+	"github.com/muster-mqtt/muster"
+)
 
 // tell notes what putting a certificate means to those outside. They are told
 // once it is on disk.
@@ -27,14 +32,51 @@ func (t *tx) note(c *certificateTx, e muster.Event) {
 	t.events = append(t.events, e)
 }
 
-// tellOf hands on what a transaction did.
-func (s *Store) tellOf(events []muster.Event) {
-	if s.tell == nil || len(events) == 0 {
+// telling hands events on in the order of the commits. The updates of one group
+// return all at once, and who hears of a certificate that was activated and then
+// revoked must not hear it the other way round.
+type telling struct {
+	tell func(muster.Event) // nil: nobody listens
+
+	mu    sync.Mutex
+	next  uint64                    // turn of the next run of a closure that has events
+	first uint64                    // turn that is handed on next
+	ended map[uint64][]muster.Event // later ones, whose updates have returned
+}
+
+// begin takes the turn of events. It is called by the closure that makes them,
+// and so in the order of the commits.
+func (t *telling) begin(events []muster.Event, now time.Time) (turn uint64) {
+	for i := range events {
+		events[i].Time = now
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	return t.next - 1
+}
+
+// end hands on events, or leaves that to the update whose turn is earlier. turns
+// are those of all runs of the closure; the last has the events.
+func (t *telling) end(turns []uint64, events []muster.Event) {
+	if len(turns) == 0 {
 		return
 	}
-	now := s.now()
-	for _, e := range events {
-		e.Time = now
-		s.tell(e)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, turn := range turns {
+		t.ended[turn] = nil
+	}
+	t.ended[turns[len(turns)-1]] = events
+	for {
+		events, ok := t.ended[t.first]
+		if !ok {
+			return
+		}
+		delete(t.ended, t.first)
+		t.first++
+		for _, e := range events {
+			t.tell(e)
+		}
 	}
 }

@@ -24,8 +24,9 @@ type Config struct {
 	Now        func() time.Time // default time.Now
 	PendingTTL time.Duration    // how long a certificate may stay PENDING_ACTIVATION; default 30 days
 	CacheSize  int              // hot records per cache; default 50,000
-	// Tell learns what happened to certificates, once each change is on disk, on
-	// the goroutine of who made it; it must not block. nil for none.
+	// Tell learns what happened to certificates, once each change is on disk and in
+	// the order of the changes, on the goroutine of who made one; it must neither
+	// block nor change the registry. nil for none.
 	Tell func(muster.Event)
 }
 
@@ -37,7 +38,7 @@ type Store struct {
 	sealer     *Sealer
 	clock      func() time.Time
 	pendingTTL time.Duration
-	tell       func(muster.Event)
+	telling    telling
 	pending    pendingFigures
 
 	certificates     certificateFigures
@@ -78,7 +79,7 @@ func New(c Config) (*Store, error) {
 		sealer:      c.Sealer,
 		clock:       c.Now,
 		pendingTTL:  c.PendingTTL,
-		tell:        c.Tell,
+		telling:     telling{tell: c.Tell, ended: map[uint64][]muster.Event{}},
 		accounts:    newCache[[]muster.Account](1),
 		keys:        newCache[muster.AccessKey](c.CacheSize),
 		authorities: newCache[muster.Authority](c.CacheSize),
@@ -132,8 +133,9 @@ type writtenDoc struct {
 // also if it was another update that revoked it, in the same group as one that
 // found nothing left to do.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
+	var turns []uint64
 	var told []muster.Event
-	defer func() { s.tellOf(told) }() // with nothing held any more
+	defer func() { s.telling.end(turns, told) }() // with nothing of the registry held any more
 	s.pending.begin()
 	defer s.pending.end()
 	var last *tx
@@ -145,6 +147,9 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 			s.forget(w.kind, w.id, writeBegins)
 		}
 		written = append(written, last.written...)
+		if len(last.events) > 0 && s.telling.tell != nil {
+			turns = append(turns, s.telling.begin(last.events, s.now()))
+		}
 		return err
 	})
 	// Also after an error: a failed sync leaves open what is on disk.
