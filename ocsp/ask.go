@@ -37,6 +37,9 @@ func (c *Client) ask(ctx context.Context, in *inquiry, f *flight) (a Answer, unt
 			break // no time for the next one
 		}
 	}
+	if a.Fault == FaultCrowded {
+		c.tell(Event{Kind: EventCrowded})
+	}
 	a.Detail = strings.Join(failures, "; ")
 	return a, until
 }

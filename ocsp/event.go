@@ -37,7 +37,8 @@ const (
 	// EventHeldOff: a responder was not asked, for its breaker is open.
 	// Responder, Until.
 	EventHeldOff EventKind = "breaker_held_off"
-	// EventCrowded: a Check was turned away, for too many wait.
+	// EventCrowded: a Check was turned away, for too many wait, or waited until its
+	// time was over and never had its turn.
 	EventCrowded EventKind = "too_many_waiting"
 )
 

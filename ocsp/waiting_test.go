@@ -120,8 +120,8 @@ func TestWaitersPerResponder(t *testing.T) {
 // A responder that is asked second, for the first one fails at once, has no more
 // places for it.
 func TestWaitingForTheSecondResponder(t *testing.T) {
-	b, slow := newBench(t), testpki.NewResponder(t)
-	b.cfg.Waiting = 2
+	b, slow, r := newBench(t), testpki.NewResponder(t), newRecord()
+	b.cfg.Waiting, b.cfg.Observe = 2, r.observe
 	release := slow.Hold()
 	c := b.client(t)
 	ask := func(urls ...string) ocsp.Answer {
@@ -131,6 +131,10 @@ func TestWaitingForTheSecondResponder(t *testing.T) {
 	first := make(chan ocsp.Answer, 1)
 	go func() { first <- ask("http://127.0.0.1:1/", slow.URL) }()
 	<-slow.Came()
+	if a := ask("http://127.0.0.1:1/", slow.URL); a.Fault != ocsp.FaultCrowded {
+		t.Errorf("another that comes to it second: %+v", a)
+	}
+	r.await(t, ocsp.EventCrowded)
 	if a := ask(slow.URL); a.Fault != ocsp.FaultCrowded {
 		t.Errorf("a second: %+v", a)
 	}
