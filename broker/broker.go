@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -210,6 +211,7 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, d *door, slot *slot) {
 		return
 	}
 	c := newConn(tc, b.live)
+	defer linger(nc, math.MaxInt64)
 	defer c.leave()
 	defer func() { _ = c.Close() }() // closed by mochi before, as a rule
 	if !b.live.enter(c) {
@@ -226,7 +228,8 @@ func (b *Broker) handle(ctx context.Context, nc net.Conn, d *door, slot *slot) {
 	}
 
 	living := context.WithoutCancel(ctx)
-	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate))+time.Millisecond, func() { b.judge(living, c, time.Now()) })
+	// Who has no date (RFC 5280 §4.1.2.5) expires later than a Duration can say.
+	expiry := time.AfterFunc(time.Until(b.gate.Expiry(c.candidate).Add(time.Millisecond)), func() { b.judge(living, c, time.Now()) })
 	defer expiry.Stop()
 
 	server, err := b.servers.of(c.candidate.Account)

@@ -79,7 +79,9 @@ func (c *conn) Watch(keys []muster.ResourceKey) { c.live.watch(c, c.candidate.Ac
 // a peer that does not read.
 const closeTimeout = 250 * time.Millisecond
 
-// Close ends the connection at once, whatever the peer does.
+// Close ends the connection at once, whatever the peer does: what was written, the
+// reason of an MQTT 5 DISCONNECT above all, has still to reach it, and handle
+// gives it the time.
 func (c *conn) Close() error {
 	cut := time.AfterFunc(closeTimeout, func() { _ = c.NetConn().Close() })
 	defer cut.Stop()

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"crypto/x509/pkix"
 	"fmt"
 	"net"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/broker"
+	"github.com/muster-mqtt/muster/internal/mint"
 )
 
 // farewell is a session that notes when it is kicked.
@@ -226,5 +228,47 @@ func TestDrainKeepsServing(t *testing.T) {
 	}
 	if d := <-took; d > patience {
 		t.Errorf("stopping took %v, though nobody was left", d)
+	}
+}
+
+// punctual answers nobody whose context has ended, as a disk would.
+type punctual struct{ admission.Registry }
+
+func (r punctual) Find(ctx context.Context, id string) ([]muster.Certificate, []muster.Tombstone, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return r.Registry.Find(ctx, id)
+}
+
+// TestExpiryDuringDrain: a certificate that expires when nobody is accepted any
+// more, and its connection has not been told that the server stops, ends it for
+// what it is.
+func TestExpiryDuringDrain(t *testing.T) {
+	f := newFixture(t, options{gate: func(c *admission.Config) {
+		c.Skew, c.Registry = time.Millisecond, punctual{c.Registry}
+	}})
+	f.policy("all", allowAll)
+	a := f.authority("factory", templateWithoutThing)
+	l, err := a.Issue(mint.Request{Subject: pkix.Name{CommonName: "sensor"}, NotAfter: time.Now().Add(3 * time.Second)})
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close()
+	f.address = listener.Addr().String()
+	accepting, stop := context.WithCancel(t.Context())
+	go func() {
+		nc, err := listener.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		f.broker.Take(accepting, nc)
+	}()
+	c := f.raw(l, 5)
+	c.admitted("sensor", nil)
+	stop()
+	if last := c.end(); last.ReasonCode != 0x87 || !strings.HasPrefix(last.Properties.ReasonString, string(muster.ReasonOutsideValidity)) {
+		t.Errorf("ended with %+v", last)
 	}
 }

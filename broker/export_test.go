@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"strconv"
 
 	"github.com/muster-mqtt/muster"
@@ -25,6 +27,9 @@ func (b *Broker) Waiting() (known, newcomers int) {
 	defer b.turns.mu.Unlock()
 	return b.turns.waiting[newKnown].Len(), b.turns.waiting[newcomer].Len()
 }
+
+// Take is what Serve does with a connection that a listener accepts until ctx ends.
+func (b *Broker) Take(ctx context.Context, nc net.Conn) { b.accept(ctx, nc, b.plain) }
 
 // IdlePolicy is the one of all the sessions of NewIdle.
 const IdlePolicy = "fleet"

@@ -68,7 +68,7 @@ func (b *Broker) handshake(ctx context.Context, nc net.Conn, d *door) (*tls.Conn
 	var hello greeting
 	within, cancel := context.WithTimeout(context.WithValue(ctx, greetingKey{}, &hello), b.handshakeTimeout)
 	defer cancel()
-	turn := &turnConn{Conn: nc, turns: b.turns, ctx: within}
+	turn := &turnConn{parted: parted{Conn: nc}, turns: b.turns, ctx: within}
 	defer turn.end()
 	if from, ok := network(nc.RemoteAddr()); ok {
 		turn.known = b.acquainted.knows(from, start)
@@ -191,16 +191,6 @@ func resemblance(b []byte) string {
 	return ""
 }
 
-// farewell bounds the wait for a refused peer to take note.
-const farewell = 250 * time.Millisecond
-
 // hangUp closes a connection whose handshake failed so that the peer gets the
-// alert that says why. In TLS 1.3 a client may have sent CONNECT already; with
-// unread bytes a plain close resets the connection and destroys the alert.
-func hangUp(nc net.Conn) {
-	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_ = nc.SetReadDeadline(time.Now().Add(farewell))
-		_, _ = io.Copy(io.Discard, io.LimitReader(nc, 64<<10))
-	}
-	_ = nc.Close()
-}
+// alert that says why. In TLS 1.3 a client may have sent CONNECT already.
+func hangUp(nc net.Conn) { linger(nc, 64<<10) }

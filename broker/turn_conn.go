@@ -11,9 +11,10 @@ import (
 
 // turnConn is the connection under a TLS handshake. The handshake has a turn
 // while it computes and none while it waits for the network: one that its peer
-// lets wait holds nobody up. Afterwards it is the connection and nothing more.
+// lets wait holds nobody up. Afterwards it is the connection and nothing more,
+// until it is closed.
 type turnConn struct {
-	net.Conn
+	parted
 	turns *turnstile
 	ctx   context.Context // ends with the time that the handshake has
 	known bool            // a known device came from this address lately
@@ -39,7 +40,7 @@ const flight = 4 << 10
 func (c *turnConn) Read(b []byte) (int, error) {
 	if len(c.rest) == 0 {
 		if c.over {
-			return c.Conn.Read(b)
+			return c.parted.Read(b)
 		}
 		if err := c.fill(); err != nil {
 			return 0, err
@@ -58,7 +59,7 @@ func (c *turnConn) fill() error {
 	if c.buffer == nil {
 		c.buffer = make([]byte, flight)
 	}
-	n, err := c.Conn.Read(c.buffer)
+	n, err := c.parted.Read(c.buffer)
 	if n == 0 {
 		return err
 	}
@@ -73,7 +74,7 @@ func (c *turnConn) Write(b []byte) (int, error) {
 		c.yield()
 		c.begun = true
 	}
-	return c.Conn.Write(b)
+	return c.parted.Write(b)
 }
 
 func (c *turnConn) take() error {

@@ -120,7 +120,7 @@ func newBubble(t *testing.T) *bubble {
 func (b *bubble) shake(server net.Conn, within time.Duration) (*turnConn, error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), within)
 	defer cancel()
-	c := &turnConn{Conn: server, turns: b.turns, ctx: ctx}
+	c := &turnConn{parted: parted{Conn: server}, turns: b.turns, ctx: ctx}
 	defer c.end()
 	return c, tls.Server(c, b.server).HandshakeContext(ctx)
 }

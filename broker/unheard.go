@@ -17,10 +17,10 @@ import (
 
 // reject closes a connection that met a limit before TLS, and tells of it.
 func (b *Broker) reject(nc net.Conn, limit admission.Cause) {
-	b.observer.Rejected(string(limit))
 	remote := nc.RemoteAddr().String()
 	detail := b.limits.detail(limit)
 	b.gate.Failed(admission.Failure{Reason: muster.ReasonTooManyConnections, Cause: limit, Detail: detail, Remote: remote})
+	b.observer.Rejected(string(limit))
 	b.refusals.Warn().Str("event", "rejected").Str("reason", string(muster.ReasonTooManyConnections)).
 		Str("limit", string(limit)).Str("detail", detail).Str("remote", remote).Msg("connection closed before TLS")
 	_ = nc.Close()

@@ -59,7 +59,6 @@ func (b *Broker) transport(d *door, c *conn, deadline time.Time) (net.Conn, erro
 	var wrong *webError
 	if errors.As(err, &wrong) {
 		_ = wrong.answer(c)
-		hangUp(c)
 	}
 	if err != nil {
 		return nil, err
