@@ -83,6 +83,8 @@ func TestReasonString(t *testing.T) {
 		"no problem information": {"seen", packets.Properties{RequestProblemInfoFlag: true}, ""},
 		"problem information":    {"seen", packets.Properties{RequestProblemInfoFlag: true, RequestProblemInfo: 1}, "inactive: seen"},
 		"small packets":          {"a longer detail", packets.Properties{MaximumPacketSize: connackAside + 20}, "inactive: a longe…"},
+		"control characters":     {"a\x00b\r\nc\u009b", packets.Properties{}, "inactive: a b  c "},
+		"no UTF-8":               {"a\xc3(", packets.Properties{}, "inactive: a\ufffd("},
 		"just the word":          {"a longer detail", packets.Properties{MaximumPacketSize: connackAside + 9}, "inactive"},
 		"not even the word":      {"seen", packets.Properties{MaximumPacketSize: connackAside + 7}, ""},
 		"smaller than a CONNACK": {"seen", packets.Properties{MaximumPacketSize: 1}, ""},

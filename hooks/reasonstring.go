@@ -3,6 +3,7 @@ package hooks
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
@@ -32,7 +33,7 @@ func reasonString(r muster.Reason, detail string, asked packets.Properties) stri
 	}
 	s := string(r)
 	if detail != "" {
-		s += ": " + detail
+		s += ": " + strings.Map(printable, detail)
 	}
 	const more = "…"
 	switch {
@@ -44,6 +45,16 @@ func reasonString(r muster.Reason, detail string, asked packets.Properties) stri
 		return string(r)
 	}
 	return ""
+}
+
+// printable keeps out what a string of MQTT should not have, or not at all (MQTT 5
+// §1.5.4): details cite certificates, responders and clients. What is no UTF-8 comes
+// as U+FFFD.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
 
 // ownWord begins the reason strings of this package: a word, and then a colon or
