@@ -47,7 +47,7 @@ func (s *Session) attend() {
 	if _, driven := s.transport.(Connection); driven {
 		return
 	}
-	expires := time.Until(s.hook.gate.Expiry(s.candidate)) + time.Millisecond
+	expires := time.Until(s.hook.gate.Expiry(s.candidate).Add(time.Millisecond)) // who has no date (RFC 5280 §4.1.2.5) would overflow a Duration
 	s.expiry = time.AfterFunc(expires, func() { s.Rejudge(context.Background(), time.Now()) })
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
