@@ -30,7 +30,7 @@ func run(t *testing.T, c Config) *Sender {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.Run(ctx)
+		s.Run(ctx, context.Background())
 	}()
 	t.Cleanup(func() {
 		cancel()

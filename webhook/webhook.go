@@ -132,9 +132,9 @@ func (s *Sender) Tell(e muster.Event) {
 // flushTime is how long what waits may still be sent when Run is to end.
 const flushTime = 5 * time.Second
 
-// Run sends until ctx ends, and then what still waits, for five seconds at most.
-// It may be called once.
-func (s *Sender) Run(ctx context.Context) {
+// Run sends until ctx ends, and then what still waits, for five seconds at most
+// and until patient ends. It may be called once.
+func (s *Sender) Run(ctx, patient context.Context) {
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer s.client.CloseIdleConnections()
@@ -151,9 +151,10 @@ func (s *Sender) Run(ctx context.Context) {
 	}()
 	select {
 	case <-ended:
+	case <-patient.Done():
 	case <-time.After(flushTime):
-		stop()
 	}
+	stop()
 }
 
 type unobserved struct{}

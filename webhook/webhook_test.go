@@ -99,7 +99,7 @@ func sending(t *testing.T, f *far) (s *Sender, c *counts, log *bytes.Buffer, sto
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.Run(ctx)
+		s.Run(ctx, context.Background())
 	}()
 	return s, c, log, func() { cancel(); <-ended }
 }
@@ -274,6 +274,35 @@ func TestStop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHurriedStop: who has lost patience waits for no receiver.
+func TestHurriedStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counts{}
+		s, err := New(Config{URLs: []string{"https://far.example.test/"}, Observer: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.client.Transport = &far{script: []int{503}}
+		ctx, end := context.WithCancel(t.Context())
+		patient, lose := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.Run(ctx, patient)
+		}()
+		s.Tell(event(0))
+		synctest.Wait()
+		start := time.Now()
+		end()
+		synctest.Wait()
+		lose()
+		<-ended
+		if took, want := time.Since(start), "delivered 0 failed 1 dropped 0 queued 0"; took > 0 || c.text() != want {
+			t.Errorf("%s after %v, want %s at once", c.text(), took, want)
+		}
+	})
 }
 
 // TestNew refuses what cannot be a receiver, and does not show it.

@@ -159,7 +159,7 @@ func (d *daemon) run(ctx, patient context.Context, l *listeners) error {
 	foundation.Go(func() error { return d.engine.Run(foundation.ctx) })
 	foundation.Go(func() error { return d.store.Run(foundation.ctx) })
 	foundation.Go(func() error { d.memory.Run(foundation.ctx); return nil })
-	foundation.Go(func() error { d.events.Run(foundation.ctx); return nil })
+	foundation.Go(func() error { d.events.Run(foundation.ctx, patient); return nil })
 	foundation.Go(func() error { d.sessions.Run(foundation.ctx); return nil })
 	foundation.Go(func() error { d.writer.feel(foundation.ctx, d.store.Beat); return nil })
 	foundation.Go(func() error { d.supervisor.watch(foundation.ctx, d.alive); return nil })
