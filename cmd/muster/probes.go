@@ -146,8 +146,12 @@ func loopback(address string) bool {
 }
 
 // forwarded says whether a proxy passed a request on (RFC 7239, RFC 9110 §7.6.3,
-// and what came before).
+// and what came before), or a browser sent it for a page of somebody else's: that
+// cannot read the answer, but could have profiles made all day.
 func forwarded(h http.Header) bool {
+	if site := h.Get("Sec-Fetch-Site"); site != "" && site != "none" && site != "same-origin" {
+		return true
+	}
 	for name := range h {
 		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
 			return true

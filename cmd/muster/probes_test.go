@@ -105,6 +105,19 @@ func TestOnLoopback(t *testing.T) {
 	}
 }
 
+// TestBrowsersOnLoopback: a page of somebody else's may name this machine.
+func TestBrowsersOnLoopback(t *testing.T) {
+	for site, want := range map[string]bool{"": false, "none": false, "same-origin": false, "same-site": true, "cross-site": true} {
+		h := http.Header{}
+		if site != "" {
+			h.Set("Sec-Fetch-Site", site)
+		}
+		if got := forwarded(h); got != want {
+			t.Errorf("Sec-Fetch-Site %q: %v", site, got)
+		}
+	}
+}
+
 func TestExpiring(t *testing.T) {
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
