@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -165,5 +166,22 @@ func TestWillOfOneWhoSaysGoodbye(t *testing.T) {
 	must(t, c.Disconnect(&paho.Disconnect{}))
 	if got := f.arrives(watcher); got != nil {
 		t.Errorf("%q arrived", got)
+	}
+}
+
+// TestGoodbyeOfOneByte: a DISCONNECT may be its code alone (MQTT 5 §3.14.2.1), as
+// mosquitto's clients send it. Only that of 0 takes the will away.
+func TestGoodbyeOfOneByte(t *testing.T) {
+	for code, want := range map[byte]string{0: "", packets.CodeDisconnectWillMessage.Code: "out/1"} {
+		f, watcher, l := willFixture(t)
+		r := f.raw(l, 5)
+		if ack, err := r.connect("sensor", withWill("out/1")); err != nil || ack.ReasonCode != 0 {
+			t.Fatalf("%+v, %v", ack, err)
+		}
+		_, err := r.conn.Write([]byte{packets.Disconnect << 4, 1, code})
+		must(t, err)
+		if got := strings.Join(f.arrives(watcher), " "); got != want {
+			t.Errorf("0x%02X: %q arrived", code, got)
+		}
 	}
 }
