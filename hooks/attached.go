@@ -23,8 +23,15 @@ type attached struct {
 }
 
 // SetDeadline is mochi's keep-alive. It sets it anew for each packet that the
-// client sends, and may so bound nothing but reading.
-func (a *attached) SetDeadline(t time.Time) error { return a.SetReadDeadline(t) }
+// client sends, and may so bound nothing but reading. It rounds the half of the
+// keep-alive down, and would cut off a client that sends something each second,
+// as it said [MQTT-3.1.2-22].
+func (a *attached) SetDeadline(t time.Time) error {
+	if !t.IsZero() && a.session.client.State.Keepalive%2 == 1 {
+		t = t.Add(time.Second / 2)
+	}
+	return a.SetReadDeadline(t)
+}
 
 // Write gives every write its own time. mochi holds the client's lock while it
 // writes and takes the same lock to number a message of QoS 1 for the client,

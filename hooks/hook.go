@@ -200,11 +200,13 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		correct(&pk)
+		h.announce(&pk)
 	case packets.Pubrec: // of a message that was sent again, which 0x91 would end [MQTT-4.3.3-10]
 		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {
 			pk.ReasonCode, pk.Properties.ReasonString = packets.CodeSuccess.Code, ""
 		}
 	case packets.Publish:
+		aged(&pk)
 		h.skipOversized(cl, pk)
 	case packets.Disconnect:
 		if cl.Properties.ProtocolVersion < 5 {

@@ -27,7 +27,12 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (out packets.Pac
 	if a.fault = faultOf(&pk); a.fault.Code != 0 {
 		return pk, packets.ErrRejectPacket
 	}
+	h.line(cl)
 	switch pk.FixedHeader.Type {
+	case packets.Publish:
+		if unanswered(pk.TopicName) {
+			out.TopicName = "$" + pk.TopicName
+		}
 	case packets.Disconnect:
 		if pk.ProtocolVersion == 5 && pk.FixedHeader.Remaining == 1 {
 			out.ReasonCode = a.lastByte()
@@ -80,6 +85,13 @@ func (a *attached) lastByte() byte {
 		return t.LastByte()
 	}
 	return packets.CodeDisconnectWillMessage.Code
+}
+
+// unanswered reports whether mochi passes over a message of that topic and never
+// answers it: the client would wait for the PUBACK [MQTT-4.3.2-4]. All of these
+// begin with $, and so are denied under another name that does.
+func unanswered(topic string) bool {
+	return strings.HasPrefix(topic, "$") && !strings.ContainsAny(topic, "+#") && !mqtt.IsValidFilter(topic, true)
 }
 
 // faultOf returns the code by which the standard ends the connection for a
