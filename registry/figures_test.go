@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,6 +166,67 @@ func TestFailedUpdateIsNotCounted(t *testing.T) {
 	}
 	w.failed = nil
 	f.figures()
+}
+
+// TestFiguresOfManyAtOnce: whatever is done to certificates by several at once,
+// while they are counted and after, the figures are what a look at each gives.
+func TestFiguresOfManyAtOnce(t *testing.T) { onBothEngines(t, testFiguresOfManyAtOnce) }
+
+func testFiguresOfManyAtOnce(f *fixture) {
+	ca := f.mint("Many")
+	a := f.authority(ca)
+	var texts, ids []string
+	for i := range 12 {
+		texts = append(texts, f.leaf(ca, fmt.Sprint(i)))
+		ids = append(ids, fingerprint(f.T, texts[i]))
+	}
+	var all sync.WaitGroup
+	for n := range 6 {
+		random := rand.New(rand.NewPCG(4, uint64(n)))
+		all.Go(func() {
+			for range 60 {
+				f.anything(random, a.ID, texts, ids)
+			}
+		})
+	}
+	all.Go(func() {
+		if err := f.CountAll(f.Context()); err != nil {
+			f.Error(err)
+		}
+	})
+	all.Go(func() { _, _ = f.PendingCount(f.Context(), account, a.ID) })
+	all.Wait()
+	f.figures()
+	waiting, _, err := f.ListCertificatesByStatus(f.Context(), account, muster.PendingActivation, registry.Page{Limit: 100})
+	f.ok(err)
+	f.pendingCount(account, a.ID, len(waiting))
+	f.step()
+}
+
+// anything does one thing to some of the certificates; that they are in no state
+// for it is as good.
+func (f *fixture) anything(random *rand.Rand, authority string, texts, ids []string) {
+	ctx, i := f.Context(), random.IntN(len(ids))
+	statuses := []muster.Status{muster.Active, muster.Inactive, muster.Revoked}
+	status := statuses[random.IntN(len(statuses))]
+	switch random.IntN(8) {
+	case 0, 1:
+		_, _ = f.Enrol(ctx, muster.Enrolment{Account: account, AuthorityID: authority, PEM: texts[i]})
+	case 2:
+		_, _ = f.RegisterCertificate(ctx, registry.CertificateRegistration{Account: account, PEM: texts[i], Status: status})
+	case 3:
+		_, _ = f.UpdateCertificateStatus(ctx, account, ids[i], status)
+	case 4:
+		_ = f.Revoke(ctx, account, ids[i])
+	case 5:
+		_ = f.DeleteCertificate(ctx, account, ids[i], true)
+		_ = f.ForgetCertificate(ctx, account, ids[i])
+	case 6:
+		_, _ = f.Settle(ctx, account, ids[i:], registry.Settlement{Status: status})
+	case 7:
+		_, _ = f.Settle(ctx, account, ids[i:], registry.Settlement{Delete: true})
+		_ = f.Sweep(ctx)
+	}
 }
 
 func TestAuthorityFigures(t *testing.T) {
