@@ -16,12 +16,14 @@ const (
 	maxTold        = 10_000      // certificates and reasons that are remembered for that
 	strangerEvents = 10          // a second, of all strangers together
 	strangerBurst  = 50
+	crowdEvents    = 10 // a second, of those for whom there is no room in what is remembered
 )
 
 // teller tells of refusals at a bounded rate.
 type teller struct {
 	tell      func(muster.Event) // nil: nobody listens
 	strangers *rate.Limiter
+	crowd     *rate.Limiter
 
 	mu   sync.Mutex
 	told map[toldKey]toldEntry
@@ -39,7 +41,10 @@ type toldEntry struct {
 }
 
 func newTeller(tell func(muster.Event)) *teller {
-	return &teller{tell: tell, strangers: rate.NewLimiter(strangerEvents, strangerBurst), told: map[toldKey]toldEntry{}}
+	return &teller{
+		tell: tell, told: map[toldKey]toldEntry{},
+		strangers: rate.NewLimiter(strangerEvents, strangerBurst), crowd: rate.NewLimiter(crowdEvents, crowdEvents),
+	}
 }
 
 // of tells of a refusal unless one like it was just told of.
@@ -68,17 +73,42 @@ func (t *teller) count(k toldKey, now time.Time, stranger bool) int {
 		t.told[k] = e
 		return 0
 	}
-	if stranger && !t.strangers.AllowN(now, 1) {
-		return 0
-	}
-	if !known && len(t.told) >= maxTold {
-		for other := range t.told { // any makes room
-			delete(t.told, other)
-			break
+	if stranger && !t.strangers.AllowN(now, 1) || !known && !t.makeRoom(now) {
+		if known {
+			e.held++
+			t.told[k] = e
 		}
+		return 0
 	}
 	t.told[k] = toldEntry{at: now}
 	return e.held + 1
+}
+
+// makeRoom sees to it that one more can be remembered: in place of one, among a
+// few that the map's random order picks, that may be told of again anyway; or else
+// of any, but seldom, for who is forgotten is told of each time. It reports whether
+// there is room. The caller holds the lock.
+func (t *teller) makeRoom(now time.Time) bool {
+	if len(t.told) < maxTold {
+		return true
+	}
+	const look = 8
+	seen := 0
+	for k, e := range t.told {
+		if now.Sub(e.at) >= toldInterval {
+			delete(t.told, k)
+			return true
+		}
+		if seen++; seen < look {
+			continue
+		}
+		if !t.crowd.AllowN(now, 1) {
+			return false
+		}
+		delete(t.told, k)
+		return true
+	}
+	return true
 }
 
 // Closed remembers a live connection that was closed, and what for, so that it

@@ -67,6 +67,44 @@ func TestStrangersAreToldOfAtABoundedRate(t *testing.T) {
 	}
 }
 
+// TestCrowdsAreToldOfAtABoundedRate: devices that come again and again, more than
+// are remembered, are not told of each time, or they would push out what else
+// happened where events wait.
+func TestCrowdsAreToldOfAtABoundedRate(t *testing.T) {
+	n := 0
+	l := newTeller(func(muster.Event) { n++ })
+	start := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	for round := range 10 { // once in six seconds, for a minute
+		for i := range 2 * maxTold {
+			l.of(muster.EventRefused, muster.Refusal{
+				Time: start.Add(time.Duration(round) * 6 * time.Second), Account: "123456789012", CertificateID: fmt.Sprint(i),
+			}, "")
+		}
+	}
+	if most := maxTold + 10*crowdEvents; n < maxTold || n > most {
+		t.Errorf("%d events in a minute, want %d to %d", n, maxTold, most)
+	}
+}
+
+// TestStrangersAreCounted while it is not the time to tell of them.
+func TestStrangersAreCounted(t *testing.T) {
+	var last muster.Event
+	l := newTeller(func(e muster.Event) { last = e })
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	of := func(id string) { l.of(muster.EventRefused, muster.Refusal{Time: now, CertificateID: id}, "") }
+	of("a")
+	now = now.Add(toldInterval)
+	for i := range strangerBurst {
+		of(fmt.Sprint("another ", i))
+	}
+	of("a") // it would be time, but the strangers' rate is used up
+	now = now.Add(time.Second)
+	of("a")
+	if last.CertificateID != "a" || last.Count != 2 {
+		t.Errorf("told %+v, want one of 2", last)
+	}
+}
+
 func TestToldRefusalsAreBounded(t *testing.T) {
 	l := newTeller(func(muster.Event) {})
 	for i := range 3 * maxTold {
