@@ -65,6 +65,9 @@ func (h *Hook) keep(s *session, pk packets.Packet, m *message, value []byte) {
 		}
 	}
 	h.waiting.Add(int64(m.size))
+	if h.store.db == nil {
+		m.value = value
+	}
 	s.messages[pk.PacketID] = m
 	o := op{h.idKey(kindMessage, s.digest, pk.PacketID), value}
 	if from := h.named(pk.Origin); from != nil {
@@ -157,13 +160,12 @@ func (h *Hook) number(cl *mqtt.Client, ids []uint16) {
 	}
 }
 
-// fetch reads a message from the store, once it is there. mu is held.
+// fetch reads a message from the store, where it has to be already. mu is held.
 func (h *Hook) fetch(s *session, id uint16) (pk packets.Packet, ok bool) {
 	if h.store.db == nil {
-		return pk, false
-	}
-	if h.store.alive().wait() != nil { // whatever was queued before is written, too
-		return pk, false
+		pk, _, err := decodeMessage(s.messages[id].value)
+		pk.PacketID = id
+		return pk, err == nil
 	}
 	err := h.store.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(h.idKey(kindMessage, s.digest, id))
@@ -225,6 +227,9 @@ func (h *Hook) maySend(cl *mqtt.Client, pk *packets.Packet) bool {
 	s.mu.Lock()
 	m := s.messages[pk.PacketID]
 	_, resent := s.resent[pk.PacketID]
+	if _, waits := cl.State.Inflight.Get(pk.PacketID); m != nil && !waits { // too large for the client: it is over
+		h.journal.queue(h.takeOut(s, pk.PacketID)...)
+	}
 	if pk.FixedHeader.Dup {
 		s.resent[pk.PacketID] = struct{}{}
 	} else if resent && (m == nil || m.order <= s.resumedAt) {

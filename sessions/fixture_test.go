@@ -45,10 +45,12 @@ type fixture struct {
 	conns  sync.WaitGroup
 	seen   sync.Map // payloads that came to any client
 	stop   func()
+	crash  func() // the store ends before the connections
 }
 
-// open starts a server on the store of a folder; "" is in memory.
-func open(t testing.TB, c sessions.Config) *fixture {
+// open starts a server on the store of a folder, "" for in memory, with more hooks
+// before that of the store.
+func open(t testing.TB, c sessions.Config, more ...mqtt.Hook) *fixture {
 	t.Helper()
 	c.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
 	store, err := sessions.Open(c)
@@ -61,6 +63,9 @@ func open(t testing.TB, c sessions.Config) *fixture {
 	})}
 	f.hook = store.Hook(account, f.server)
 	must(t, f.server.AddHook(&allow{}, nil))
+	for _, h := range more {
+		must(t, f.server.AddHook(h, nil))
+	}
 	must(t, f.server.AddHook(f.hook, nil))
 	must(t, f.server.Serve())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -78,6 +83,7 @@ func open(t testing.TB, c sessions.Config) *fixture {
 		<-ran
 		must(t, store.Close())
 	})
+	f.crash = func() { cancel(); <-ran; f.stop() }
 	t.Cleanup(f.stop)
 	return f
 }

@@ -196,15 +196,21 @@ func (h *Hook) conclude(s *session) {
 // them: it forgets what it sends when there is room for more, and what did not
 // fit into the client's queue. mu is held.
 func (h *Hook) mend(s *session, old *mqtt.Client) {
+	clear(s.unasked)
+	var forgotten []uint16
 	for id, m := range s.messages {
-		if _, ok := old.State.Inflight.Get(id); ok || m.released || m.group != nil {
-			continue
+		if _, ok := old.State.Inflight.Get(id); !ok && !m.released && (m.group == nil || m.group.queued()) {
+			forgotten = append(forgotten, id)
 		}
+	}
+	if len(forgotten) == 0 || h.store.db != nil && h.store.alive().wait() != nil { // then all that was queued is written
+		return
+	}
+	for _, id := range forgotten {
 		if pk, ok := h.fetch(s, id); ok && old.State.Inflight.Set(pk) {
 			atomic.AddInt64(&h.server.Info.Inflight, 1)
 		}
 	}
-	clear(s.unasked)
 }
 
 // lasts returns for how many seconds a session outlives its connection.
@@ -235,7 +241,9 @@ func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 }
 
 // OnSessionEstablished runs when what waited is sent. It drops the subscriptions
-// that the policies have taken away.
+// that the policies have taken away, and stores those that came from a connection
+// whose session was to end with it: mochi lets who takes over have them, and says
+// that the session is present.
 func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	defer h.guard("OnSessionEstablished", func() { hangUp(cl) })
 	s := h.of(cl)
@@ -255,6 +263,15 @@ func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 			h.journal.queue(op{key: h.filterKey(s.digest, filter)})
 		}
 	}
+	if !s.kept {
+		return
+	}
+	for filter, sub := range cl.State.Subscriptions.GetAll() {
+		if _, stored := s.filters[filter]; !stored {
+			s.filters[filter] = struct{}{}
+			h.journal.queue(op{h.filterKey(s.digest, filter), encodeJSON(recordOf(sub))})
+		}
+	}
 }
 
 // OnDisconnect notes when a connection ended, or deletes what ends with it.
@@ -270,7 +287,11 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, _ error, expire bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept && s.client.Load() == cl {
+	if s.client.Load() != cl {
+		return
+	}
+	h.conclude(s) // where a panic broke it off
+	if s.kept {
 		s.lasts = h.lasts(cl) // a DISCONNECT of MQTT 5 may change it
 		h.journal.queue(h.record(s, time.Now().Unix()))
 	}
@@ -280,24 +301,29 @@ func (h *Hook) OnDisconnect(cl *mqtt.Client, _ error, expire bool) {
 // behind.
 func (h *Hook) OnClientExpired(cl *mqtt.Client) {
 	defer h.guard("OnClientExpired", func() {})
-	h.end(cl)
+	h.drop(cl) // thousands may expire at once, and mochi has one goroutine for them
 	cl.ClearInflights()
 	h.server.UnsubscribeClient(cl)
 }
 
 // end deletes the session of a client, and returns when that is stored.
 func (h *Hook) end(cl *mqtt.Client) {
+	_ = h.drop(cl).wait() // Err tells of it
+}
+
+// drop deletes the session of a client.
+func (h *Hook) drop(cl *mqtt.Client) *batch {
 	s := h.of(cl)
 	if s == nil {
-		return
+		return nil
 	}
 	s.mu.Lock()
-	var b *batch
-	if s.client.Load() == cl { // still
-		b = h.journal.queue(h.forget(s)...)
+	defer s.mu.Unlock()
+	if s.client.Load() != cl { // any more
+		return nil
 	}
-	s.mu.Unlock()
-	_ = b.wait() // Err tells of it
+	h.conclude(s) // where a panic broke it off: others wait for it
+	return h.journal.queue(h.forget(s)...)
 }
 
 // OnSubscribed stores subscriptions before the SUBACK.

@@ -135,6 +135,10 @@ func (j *journal) fail(err error) {
 	j.next.err = err
 	close(j.next.done)
 	j.room.Broadcast()
+	select {
+	case j.ready <- struct{}{}: // run ends, and tells why
+	default:
+	}
 }
 
 func (j *journal) err() error {
@@ -193,6 +197,16 @@ func (g *group) seal(j *journal, more ...op) *batch {
 		close(g.sealed)
 	}
 	return g.batch
+}
+
+// queued reports whether the group is on its way to the store.
+func (g *group) queued() bool {
+	select {
+	case <-g.sealed:
+		return true
+	default:
+		return false
+	}
 }
 
 // wait returns nil when the group is written.

@@ -21,15 +21,25 @@ type rawClient struct {
 
 // raw resumes a session that lasts an hour.
 func (f *fixture) raw(id string) *rawClient {
+	return f.rawWith(id, mochi.Properties{SessionExpiryInterval: 3600, SessionExpiryIntervalFlag: true})
+}
+
+func (f *fixture) rawWith(id string, p mochi.Properties) *rawClient {
 	f.t.Helper()
 	ours := f.dial()
 	c := &rawClient{f.t, ours, bufio.NewReader(ours)}
 	must(f.t, ours.SetDeadline(time.Now().Add(patience)))
 	c.send(mochi.Packet{FixedHeader: mochi.FixedHeader{Type: mochi.Connect},
-		Connect:    mochi.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: id, Keepalive: 60},
-		Properties: mochi.Properties{SessionExpiryInterval: 3600, SessionExpiryIntervalFlag: true}})
+		Connect: mochi.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: id, Keepalive: 60}, Properties: p})
 	c.await(mochi.Connack)
 	return c
+}
+
+// subscribe asks for QoS 1.
+func (c *rawClient) subscribe(filter string) {
+	c.t.Helper()
+	c.send(mochi.Packet{FixedHeader: mochi.FixedHeader{Type: mochi.Subscribe, Qos: 1}, PacketID: 1, Filters: mochi.Subscriptions{{Filter: filter, Qos: 1}}})
+	c.await(mochi.Suback)
 }
 
 func (c *rawClient) close() { _ = c.conn.Close() }

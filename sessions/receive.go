@@ -24,6 +24,9 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (out packets.Pac
 		return h.separate(cl, pk), nil
 	case packets.Puback, packets.Pubrec:
 		h.remember(cl, pk.PacketID)
+	case packets.Disconnect: // mochi would take any term from it
+		most := h.server.Options.Capabilities.MaximumSessionExpiryInterval
+		pk.Properties.SessionExpiryInterval = min(pk.Properties.SessionExpiryInterval, most)
 	case packets.Pubrel:
 		h.release(cl, pk)
 		// An acknowledgement of nothing: mochi passes over it.

@@ -20,7 +20,7 @@ type restoring struct {
 	now      int64
 	seen     int64 // when the last server was last alive
 	sessions map[digest]*session
-	gone     *badger.WriteBatch // deletes what is over
+	gone     *badger.WriteBatch // deletes what is over, and notes since when sessions are away
 }
 
 // Init brings back what is stored. mochi calls it when the hook is added.
@@ -101,7 +101,7 @@ func (r *restoring) session(_, v []byte) (bool, error) {
 	}
 	gone := rec.Gone
 	if gone == 0 {
-		gone = r.seen
+		gone = min(r.seen, r.now)
 	}
 	left := min(gone, r.now) + int64(rec.Lasts) - r.now
 	if left <= 0 {
@@ -118,6 +118,10 @@ func (r *restoring) session(_, v []byte) (bool, error) {
 	r.Hook.sessions.Store(s.id, s)
 	r.count.Add(1)
 	r.server.Clients.Add(cl)
+	if rec.Gone == 0 { // or each start would give it all its time again
+		o := r.record(s, gone)
+		return true, r.gone.Set(o.key, o.value)
+	}
 	return true, nil
 }
 

@@ -19,6 +19,7 @@ type message struct {
 	released bool   // PUBREC came
 	group    *group // it is written with these; nil for by itself
 	stray    *packets.Packet
+	value    []byte // its record, where no store has it
 }
 
 // session is what is known of a client ID beside mochi's own. Sessions that end
