@@ -343,3 +343,24 @@ func (f *fixture) recalls(t *testing.T, l *mint.Leaf, reason muster.Reason, says
 		t.Errorf("remembered %+v, want %s: … %s …", r, reason, says)
 	}
 }
+
+// TestWebSocketGoodbyeOfOneByte: the code of such a DISCONNECT is found inside the
+// frames as well.
+func TestWebSocketGoodbyeOfOneByte(t *testing.T) {
+	f, l := newWebFixture(t, options{})
+	watcher := newRaw(t, f.open(f.registered("watcher", "all"), 0), 5)
+	watcher.admitted("watcher", nil)
+	must(t, watcher.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Subscribe, Qos: 1}, PacketID: 1,
+		Filters: packets.Subscriptions{{Filter: "out/1"}}}))
+	if ack, err := watcher.read(); err != nil || ack.FixedHeader.Type != packets.Suback {
+		t.Fatalf("%+v, %v", ack, err)
+	}
+	s := f.open(l, 0)
+	newRaw(t, s, 5).admitted("sensor", withWill("out/1"))
+	_, err := s.Write([]byte{packets.Disconnect << 4, 1, packets.CodeDisconnect.Code})
+	must(t, err)
+	f.seen.wait(t, "open", func(n int) bool { return n == 1 })
+	if got := watcher.answers(); got != "" {
+		t.Errorf("%s came: the will of one who took leave", got)
+	}
+}
