@@ -180,7 +180,7 @@ func (s *Session) allowed(a policy.Action, name string) bool {
 // mayPublish judges a topic name. Topics that begin with $ belong to the
 // server, and only the server publishes there.
 func (s *Session) mayPublish(topic string, retain bool) bool {
-	if topic == "" || topic[0] == '$' || !s.allowed(policy.Publish, topic) {
+	if topic == "" || topic[0] == '$' || tooDeep(topic) || !s.allowed(policy.Publish, topic) {
 		return false
 	}
 	return !retain || s.allowed(policy.RetainPublish, topic)
@@ -317,6 +317,7 @@ func (s *Session) End(panicked bool) {
 		s.answerFault(packets.ErrMalformedPacket)
 		s.client.Stop(packets.ErrMalformedPacket)
 	}
+	s.succeed(stranger) // nobody will resume the session [MQTT-3.1.2-8]
 	s.hook.keeper.Ended(s.client)
 	s.client.ClearInflights()
 	s.hook.server.UnsubscribeClient(s.client)

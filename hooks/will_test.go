@@ -102,10 +102,13 @@ func (b *bubble) dial(l *mint.Leaf, version byte) *peer {
 	w := &wire{Conn: theirs, candidate: b.gate.Inspect(context.Background(),
 		tls.ConnectionState{PeerCertificates: []*x509.Certificate{l.Cert}}, "pipe")}
 	go func() {
+		defer func() {
+			panicked := recover() != nil
+			if w.session != nil {
+				w.session.End(panicked)
+			}
+		}()
 		_ = b.server.EstablishConnection("bubble", w)
-		if w.session != nil {
-			w.session.End(false)
-		}
 	}()
 	p := &peer{t: b.t, conn: ours, version: version, in: make(chan packets.Packet, 100), wire: w}
 	go p.listen()
@@ -230,6 +233,9 @@ func TestWhenAWillGoesOut(t *testing.T) {
 	says := func(code byte) func(*bubble, *peer, *mint.Leaf) { // without a length of properties
 		return func(_ *bubble, p *peer, _ *mint.Leaf) { _, _ = p.conn.Write([]byte{packets.Disconnect << 4, 1, code}) }
 	}
+	panics := func(_ *bubble, p *peer, _ *mint.Leaf) { // mochi, over a filter without options
+		_, _ = p.conn.Write([]byte{packets.Subscribe<<4 | 2, 6, 0, 1, 0, 0, 1, 'a'})
+	}
 	kicked := func(_ *bubble, p *peer, _ *mint.Leaf) { p.wire.session.Kick(muster.ReasonRevoked, "") }
 	follows := func(edit func(*packets.Packet)) func(*bubble, *peer, *mint.Leaf) {
 		return func(b *bubble, _ *peer, l *mint.Leaf) { b.admitted(l, 5, "sensor", edit) }
@@ -284,6 +290,8 @@ func TestWhenAWillGoesOut(t *testing.T) {
 		"goodbye with the will, in a byte":         {5, 0, 0, says(4), 0},
 		"goodbye for an error, in a byte":          {5, 0, 60, says(0x80), 0},
 		"goodbye for an error":                     {5, 0, 60, leaves(0x80, -1), 0},
+		"a packet that panics":                     {5, 0, 60, panics, 0},
+		"a packet that panics, delayed":            {5, 10, 60, panics, 0},     // the session ends
 		"goodbye that is wrong":                    {5, 0, 0, leaves(0, 5), 0}, // it brings a session to life
 		"kicked":                                   {5, 0, 60, kicked, 0},
 		"kicked, delayed":                          {5, 10, 60, kicked, 10},
