@@ -109,6 +109,9 @@ func (g *grounds) willDenial(topic string, retain bool) string {
 	if strings.HasPrefix(topic, "$") {
 		return will + "topics that begin with $ are for the server alone to publish"
 	}
+	if tooDeep(topic) {
+		return fmt.Sprintf("%sits topic has more than %d levels", will, maxLevels)
+	}
 	e := g.realm.Explain(g.documents, g.variables, policy.Publish, topic)
 	if e.Verdict == policy.Allowed && retain {
 		return will + g.denial(policy.RetainPublish, topic)

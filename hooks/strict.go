@@ -135,7 +135,7 @@ const illFormed = "#/"
 // [MQTT-4.7.1-2], and a shared subscription has a group and a filter
 // [MQTT-4.8.2-1] [MQTT-4.8.2-2].
 func wellFormed(filter string) bool {
-	if filter == "" { // [MQTT-4.7.3-1]
+	if filter == "" || tooDeep(filter) { // [MQTT-4.7.3-1]
 		return false
 	}
 	if mqtt.IsSharedFilter(filter) {
@@ -155,6 +155,13 @@ func wellFormed(filter string) bool {
 	}
 	return true
 }
+
+// maxLevels bounds the levels of a topic and of a filter. mochi looks for each
+// level from the beginning, while it holds the lock on all subscriptions: 32,768
+// of them, which 64 KB can hold, would stop everyone for seconds.
+const maxLevels = 128
+
+func tooDeep(topic string) bool { return strings.Count(topic, "/") >= maxLevels }
 
 // faultTimeout is how long the end of a connection over a bad packet may wait
 // for the DISCONNECT that says so.
@@ -215,6 +222,7 @@ func (s *Session) answerFault(err error) {
 	case code.Code == packets.ErrClientIdentifierNotValid.Code: // of a second CONNECT
 		code = packets.ErrProtocolViolationSecondConnect
 	}
+	s.hook.observer.ProtocolError()
 	detail := cmp.Or(code.Reason, err.Error())
 	s.hook.refusalLog.Warn().Str("event", "protocol_error").Str("code", fmt.Sprintf("0x%02X", code.Code)).Str("detail", detail).
 		Str("certificate", s.candidate.ID).Str("client", fmt.Sprintf("%.128s", s.client.ID)).Str("account", s.candidate.Account).

@@ -51,6 +51,21 @@ func TestWellFormed(t *testing.T) {
 	}
 }
 
+// TestLevels: who could make others wait by the depth of a topic is denied, as a
+// subscriber and as a publisher.
+func TestLevels(t *testing.T) {
+	h, cl := admitted(t)
+	for levels, want := range map[int]bool{1: true, maxLevels: true, maxLevels + 1: false, 32768: false} {
+		topic := strings.Repeat("/", levels-1) + "a"
+		if got := wellFormed(topic); got != want {
+			t.Errorf("a filter of %d levels: %v", levels, got)
+		}
+		if got := h.OnACLCheck(cl, topic, true); got != want {
+			t.Errorf("a topic of %d levels: %v", levels, got)
+		}
+	}
+}
+
 // FuzzWellFormed holds that what is well-formed has wildcards as whole levels.
 func FuzzWellFormed(f *testing.F) {
 	for _, filter := range []string{"a/+/#", "$share/g/a", "a#b", "/", ""} {
