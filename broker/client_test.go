@@ -184,3 +184,4 @@ func (o *observer) Connected(out admission.Outcome) {
 func (o *observer) Refused(r muster.Reason)                 { o.add("refused "+string(r), 1) }
 func (o *observer) Kicked(r muster.Reason, _ time.Duration) { o.add("kicked "+string(r), 1) }
 func (o *observer) Dropped(n int)                           { o.add("dropped", n) }
+func (o *observer) ProtocolError()                          { o.add("protocol error", 1) }

@@ -52,6 +52,7 @@ func (e *exploding) Connected(o admission.Outcome)           { e.in("Connected")
 func (e *exploding) Refused(r muster.Reason)                 { e.in("Refused"); e.observer.Refused(r) }
 func (e *exploding) Kicked(r muster.Reason, d time.Duration) { e.in("Kicked"); e.observer.Kicked(r, d) }
 func (e *exploding) Dropped(n int)                           { e.in("Dropped"); e.observer.Dropped(n) }
+func (e *exploding) ProtocolError()                          { e.in("ProtocolError"); e.observer.ProtocolError() }
 
 // provocations have each method of the observers called.
 func provocations() map[string]func(*testing.T, *fixture) {
@@ -84,6 +85,11 @@ func provocations() map[string]func(*testing.T, *fixture) {
 			f.raw(l, 5).admitted("victim", nil)
 			_, err := f.store.UpdateCertificateStatus(t.Context(), account, id(l), muster.Revoked)
 			must(t, err)
+		},
+		"ProtocolError": func(_ *testing.T, f *fixture) {
+			r := f.raw(f.registered("victim", "all"), 5)
+			r.admitted("victim", nil)
+			r.bytes(0xF0, 0x00) // AUTH, where nothing was agreed on
 		},
 		"Dropped": func(t *testing.T, f *fixture) {
 			lazy := f.raw(f.registered("lazy", "all"), 5)

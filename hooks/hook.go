@@ -43,7 +43,8 @@ type Observer interface {
 	// Kicked tells that a live session was closed for a reason, and how long
 	// after that was known.
 	Kicked(reason muster.Reason, took time.Duration)
-	Dropped(n int) // messages that did not fit into a subscriber's queue
+	Dropped(n int)  // messages that did not fit into a subscriber's queue
+	ProtocolError() // a client sent a packet against the standard, and is closed
 }
 
 // Keeper keeps the sessions that outlive their connection.
@@ -263,3 +264,4 @@ func (unobserved) Connected(admission.Outcome)             {}
 func (unobserved) Refused(muster.Reason)                   {}
 func (unobserved) Kicked(muster.Reason, time.Duration)     {}
 func (unobserved) Dropped(int)                             {}
+func (unobserved) ProtocolError()                          {}

@@ -94,4 +94,5 @@ func (o hookObserver) Kicked(r muster.Reason, took time.Duration) {
 	}
 }
 
-func (o hookObserver) Dropped(n int) { o.m.MessagesDropped(n) }
+func (o hookObserver) Dropped(n int)  { o.m.MessagesDropped(n) }
+func (o hookObserver) ProtocolError() { o.m.ProtocolError() }

@@ -43,6 +43,7 @@ type Metrics struct {
 	apiRequests      *prometheus.CounterVec
 	apiSeconds       prometheus.Histogram
 	dropped          prometheus.Counter
+	protocolErrors   prometheus.Counter
 	kicked           family[muster.Reason, prometheus.Counter]
 	kickSeconds      prometheus.Histogram
 	certificates     *prometheus.GaugeVec
@@ -94,6 +95,8 @@ func New() *Metrics {
 		apiSeconds: histogram(r, "muster_api_seconds", "Duration of requests to the API.", slow()),
 		dropped: counter(r, "muster_messages_dropped_total",
 			"Messages that did not fit into the queue of a subscriber."),
+		protocolErrors: counter(r, "muster_protocol_errors_total",
+			"Connections that were let in, and closed for a packet against the standard."),
 		kicked: counters(r, "muster_kicked_total",
 			"Live connections closed because what admitted them changed, by reason.", "reason", reasons()),
 		kickSeconds: histogram(r, "muster_revocation_kick_seconds",
@@ -164,6 +167,10 @@ func (m *Metrics) APIRequest(operation string, code int, took time.Duration) {
 // MessagesDropped counts messages that did not fit into a subscriber's queue;
 // n must not be negative.
 func (m *Metrics) MessagesDropped(n int) { m.dropped.Add(float64(n)) }
+
+// ProtocolError counts a connection that was closed for a packet against the
+// standard.
+func (m *Metrics) ProtocolError() { m.protocolErrors.Inc() }
 
 // Kicked counts a live connection that was closed because what admitted it
 // changed.

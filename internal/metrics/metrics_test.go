@@ -43,6 +43,8 @@ func exercise() *Metrics {
 	m.AcceptRejected(LimitConnectsPerAddress)
 	m.APIRequest("DescribeThing", 404, time.Millisecond)
 	m.MessagesDropped(1)
+	m.ProtocolError()
+	m.ProtocolError()
 	m.Kicked(muster.ReasonInactive)
 	m.RevocationKick(2 * time.Millisecond)
 	m.Reloaded(ReloadDone, time.Unix(1_700_000_000, 0))
@@ -163,6 +165,7 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		`muster_api_seconds_sum`:                                          "0.001",
 		`muster_api_seconds_count`:                                        "1",
 		`muster_messages_dropped_total`:                                   "1",
+		`muster_protocol_errors_total`:                                    "2",
 		`muster_kicked_total{reason="inactive"}`:                          "1",
 		`muster_revocation_kick_seconds_sum`:                              "0.002",
 		`muster_revocation_kick_seconds_count`:                            "1",
