@@ -136,6 +136,8 @@ func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 // that begin with a wildcard, as mochi itself does for all others
 // [MQTT-4.7.2-1], and has mochi choose among those members of a group who may
 // receive the message: it would ask about one alone, and the message be lost.
+// Those who are connected come first: who is away for long would collect its share
+// of what the others could deal with, until its window is full and drops it.
 func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
 	defer h.guard("OnSelectSubscribers", func() { clear(subs.Shared) })
 	if strings.HasPrefix(pk.TopicName, "$") {
@@ -147,8 +149,18 @@ func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *m
 		}
 	}
 	for filter, members := range subs.Shared { // copies, made for this message
+		var away []string
 		for id := range members {
-			if cl, ok := h.server.Clients.Get(id); !ok || !h.OnACLCheck(cl, pk.TopicName, false) {
+			cl, ok := h.server.Clients.Get(id)
+			switch {
+			case !ok || !h.OnACLCheck(cl, pk.TopicName, false):
+				delete(members, id)
+			case cl.Net.Conn == nil || cl.Closed():
+				away = append(away, id)
+			}
+		}
+		if len(away) < len(members) { // it waits for a member only where all are away
+			for _, id := range away {
 				delete(members, id)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
@@ -63,6 +64,27 @@ func TestACLCheckOfOneWhoIsKicked(t *testing.T) {
 		if h.OnACLCheck(cl, "d/sensor-1/up", write) {
 			t.Errorf("write %v: allowed", write)
 		}
+	}
+}
+
+// TestSharedMessagesWaitForNobodyInVain: members of a group who are connected come
+// before those who are away, for whom a message waits where nobody is connected.
+func TestSharedMessagesWaitForNobodyInVain(t *testing.T) {
+	h, cl := admitted(t)
+	away := h.server.NewClient(nil, "test", "away", false) // brought back from a store
+	h.server.Clients.Add(cl)
+	h.server.Clients.Add(away)
+	chosen := func() int {
+		members := map[string]packets.Subscription{cl.ID: {}, away.ID: {}}
+		subs := h.OnSelectSubscribers(&mqtt.Subscribers{Shared: map[string]map[string]packets.Subscription{"$share/g/a": members}}, packets.Packet{TopicName: "a"})
+		return len(subs.Shared["$share/g/a"])
+	}
+	if n := chosen(); n != 1 {
+		t.Errorf("%d members may be chosen while one of them is connected", n)
+	}
+	cl.Stop(nil)
+	if n := chosen(); n != 2 {
+		t.Errorf("%d members may be chosen while both are away", n)
 	}
 }
 
