@@ -1,9 +1,10 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"net"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,62 +16,63 @@ import (
 // the time would never learn why it had to go.
 type parted struct {
 	net.Conn
-
-	mu    sync.Mutex
-	ended bool
+	ended atomic.Bool
 }
+
+// past is a deadline at which whoever waits in a connection leaves it.
+var past = time.Unix(1, 0)
 
 // Close ends the connection for both sides. It waits for nobody.
 func (c *parted) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
+	if c.ended.Swap(true) {
 		return net.ErrClosed
 	}
-	c.ended = true
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return c.Conn.Close()
 	}
-	return c.Conn.SetDeadline(time.Unix(1, 0)) // who waits in it leaves
-}
-
-func (c *parted) isEnded() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ended
+	return c.Conn.SetDeadline(past)
 }
 
 func (c *parted) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if err != nil && c.isEnded() {
-		err = net.ErrClosed
-	}
-	return n, err
+	return n, c.known(err)
 }
 
 func (c *parted) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	if err != nil && c.isEnded() {
-		err = net.ErrClosed
-	}
-	return n, err
+	return n, c.known(err)
 }
 
-// SetDeadline and its kind do nothing after the end: a deadline that lies ahead
-// would let whoever leaves wait again.
-func (c *parted) SetDeadline(t time.Time) error { return c.set(c.Conn.SetDeadline, t) }
-
-func (c *parted) SetReadDeadline(t time.Time) error { return c.set(c.Conn.SetReadDeadline, t) }
-
-func (c *parted) SetWriteDeadline(t time.Time) error { return c.set(c.Conn.SetWriteDeadline, t) }
-
-func (c *parted) set(deadline func(time.Time) error, t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
+// known is net.ErrClosed for what was ended here.
+func (c *parted) known(err error) error {
+	if err != nil && c.ended.Load() {
 		return net.ErrClosed
 	}
-	return deadline(t)
+	return err
+}
+
+// SetDeadline and its kind do nothing after the end, or whoever leaves could wait
+// again. Who is late puts back what the end had set.
+func (c *parted) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *parted) SetReadDeadline(t time.Time) error {
+	err := c.Conn.SetReadDeadline(t)
+	if c.ended.Load() {
+		_ = c.Conn.SetReadDeadline(past)
+		return net.ErrClosed
+	}
+	return err
+}
+
+func (c *parted) SetWriteDeadline(t time.Time) error {
+	err := c.Conn.SetWriteDeadline(t)
+	if c.ended.Load() {
+		_ = c.Conn.SetWriteDeadline(past)
+		return net.ErrClosed
+	}
+	return err
 }
 
 // farewell bounds the wait for a peer to take note of the end.
