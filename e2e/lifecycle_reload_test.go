@@ -40,7 +40,11 @@ func renewed(t *testing.T) *mint.Leaf {
 // certificate to who connects now.
 func (s *server) shows(t *testing.T, leaf *mint.Leaf) bool {
 	t.Helper()
-	for _, address := range []string{s.vars["MUSTER_MQTT"], strings.TrimPrefix(s.vars["AWS_ENDPOINT_URL"], "https://")} {
+	listeners := []string{s.vars["MUSTER_MQTT"], strings.TrimPrefix(s.vars["AWS_ENDPOINT_URL"], "https://")}
+	if address, ok := s.vars["MUSTER_WEBSOCKET"]; ok {
+		listeners = append(listeners, address)
+	}
+	for _, address := range listeners {
 		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) // only to look
 		if err != nil {
 			t.Fatal(err)
@@ -178,8 +182,9 @@ func TestReloadMounted(t *testing.T) {
 	}
 	s.edit(t, "certificate: server.pem", "certificate: "+filepath.Join(secrets, "tls.crt"))
 	s.edit(t, "key: server-key.pem", "key: "+filepath.Join(secrets, "tls.key"))
+	s.edit(t, "websocket: []", "websocket: "+anyPort)
 	s.start(t)
-	if !s.shows(t, first) {
+	if _, ok := s.vars["MUSTER_WEBSOCKET"]; !ok || !s.shows(t, first) {
 		t.Fatal("the first certificate is not shown")
 	}
 	from := s.log.len()
@@ -187,6 +192,24 @@ func TestReloadMounted(t *testing.T) {
 	s.happened(t, from, "reloaded", "file")
 	if !s.shows(t, second) {
 		t.Error("the second certificate is not shown")
+	}
+}
+
+// TestReloadNamedLater names files that come later: when they are there, the
+// server finds them by itself, though the configuration stays as it is.
+func TestReloadNamedLater(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	from, leaf := s.log.len(), renewed(t)
+	text := strings.Replace(readFile(t, s.config()), "certificate: server.pem", "certificate: later.pem", 1)
+	replace(t, s.config(), []byte(strings.Replace(text, "key: server-key.pem", "key: later-key.pem", 1)))
+	s.happened(t, from, "reload_failed", "file")
+	from = s.log.len()
+	replace(t, s.path("later-key.pem"), leaf.KeyPEM())
+	replace(t, s.path("later.pem"), leaf.CertPEM())
+	s.happened(t, from, "reloaded", "file")
+	if !s.shows(t, leaf) {
+		t.Error("the certificate that came later is not shown")
 	}
 }
 

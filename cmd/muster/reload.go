@@ -44,10 +44,13 @@ type reloader struct {
 	hangup <-chan os.Signal
 
 	mu       sync.Mutex
-	config   *config.Config  // as it was last read and was good
+	config   *config.Config  // as it was last read; what it names may be bad
 	settings config.Settings // those in force
-	seen     [sha256.Size]byte
+	seen     digest          // of the files when they were last read
 }
+
+// digest is that of the configuration, and that of the files that it names.
+type digest [2][sha256.Size]byte
 
 // attend makes the server read its configuration again on SIGHUP, when its files
 // change, and when operators ask for it.
@@ -67,7 +70,7 @@ func (d *daemon) attend(from *source, hangup <-chan os.Signal) {
 func (r *reloader) run(ctx context.Context) {
 	ticker := time.NewTicker(r.every)
 	defer ticker.Stop()
-	var last [sha256.Size]byte
+	var last digest
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,18 +89,25 @@ func (r *reloader) run(ctx context.Context) {
 
 // look returns the digest of the files as they are, and as they were when they
 // were last read.
-func (r *reloader) look() (now, known [sha256.Size]byte) {
+func (r *reloader) look() (now, known digest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.digest(), r.seen
 }
 
-// digest is called with mu held. A file that cannot be read has the error as its
-// content.
-func (r *reloader) digest() (sum [sha256.Size]byte) {
-	h := sha256.New()
+// digest is called with mu held.
+func (r *reloader) digest() digest { return digest{digestOf(r.source.file), r.named()} }
+
+// named is the digest of what the configuration names.
+func (r *reloader) named() [sha256.Size]byte {
 	c := r.config
-	for _, path := range []string{r.source.file, c.MQTT.Certificate, c.MQTT.Key, c.API.Certificate, c.API.Key} {
+	return digestOf(c.MQTT.Certificate, c.MQTT.Key, c.API.Certificate, c.API.Key)
+}
+
+// digestOf takes the error of a file that cannot be read for its content.
+func digestOf(paths ...string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, path := range paths {
 		one := sha256.New()
 		if err := hashFile(one, path); err != nil {
 			fmt.Fprintf(one, "%v", err)
@@ -151,8 +161,12 @@ func (r *reloader) reload(cause string) admin.Reloaded {
 // apply checks all and then changes what can be changed.
 func (r *reloader) apply() (out admin.Reloaded, err error) {
 	out = admin.Reloaded{Changed: []string{}, Restart: []string{}, Warnings: []string{}}
-	r.seen = r.digest() // before it is read: a change meanwhile is seen later
+	file := digestOf(r.source.file) // before it is read: a change meanwhile is seen later
 	c, settings, err := r.source.read()
+	if err == nil {
+		r.config = c // bad or not: what mends it may be another content of a file that it names
+	}
+	r.seen = digest{file, r.named()}
 	if err != nil {
 		return out, err
 	}
@@ -169,7 +183,6 @@ func (r *reloader) apply() (out admin.Reloaded, err error) {
 	if err != nil {
 		return out, err
 	}
-	r.config = c
 	r.compare(settings, &out)
 	r.daemon.adopt(c, devices, operators, &out)
 	return out, nil
