@@ -337,6 +337,7 @@ func (s *Session) holdID() {
 	if s.ending {
 		return
 	}
+	s.unlock() // where no CONNACK did: it would wait for itself
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	unlock, err := s.hook.ids.lock(ctx, s.client.ID)
@@ -349,6 +350,6 @@ func (s *Session) holdID() {
 
 // transient reports whether the session ends with its connection.
 func (s *Session) transient() bool {
-	p := s.client.Properties
+	p := &s.client.Properties // no copy: mochi takes the will out of them when the connection ends
 	return p.ProtocolVersion == 5 && p.Props.SessionExpiryInterval == 0 || p.ProtocolVersion < 5 && p.Clean
 }
