@@ -128,3 +128,19 @@ func TestUnfinishedFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestOnceOrNotAtAll: a message of QoS 2 does not go out before it is stored that
+// its publisher will not have it passed on again.
+func TestOnceOrNotAtAll(t *testing.T) {
+	f := open(t, sessions.Config{Dir: t.TempDir()})
+	r := f.connect("reader", nil)
+	r.subscribe(paho.SubscribeOptions{Topic: "a", QoS: 2})
+	w, last := f.connect("writer", nil), f.connect("last", nil)
+	f.store.Break(errors.New("no space left on device"))
+	go func() { _, _ = w.Publish(t.Context(), &paho.Publish{Topic: "a", QoS: 2, Payload: []byte("once")}) }()
+	w.end()
+	last.publish(&paho.Publish{Topic: "a", Payload: []byte("last")})
+	if m := r.next(); string(m.Payload) != "last" {
+		t.Errorf("%s came", m.Payload)
+	}
+}
