@@ -128,7 +128,7 @@ func (c *Config) limitKeys() []key {
 		{path: "limits.connects_per_authority", binding: count(&c.Limits.ConnectsPerAuthority, 10_000_000),
 			meaning: "How many devices of one authority may connect in a second; a burst may have twice as many."},
 		{path: "limits.registrations", binding: count(&c.Limits.Registrations, 1_000_000),
-			meaning: "How many devices may be registered and provisioned at once; more are told that the server is busy."},
+			meaning: "How many devices may be registered and provisioned at once; more are told that the server is busy, as are those above half of it of one authority that OCSP is asked about."},
 		{path: "limits.sessions", binding: count(&c.Limits.Sessions, 100_000_000),
 			meaning: "How many sessions that outlive their connection an account may have."},
 		{path: "limits.retained", binding: count(&c.Limits.Retained, 100_000_000),

@@ -28,7 +28,9 @@ func (c *Client) ask(ctx context.Context, in *inquiry, f *flight) (a Answer, unt
 			got.Responder = a.Responder
 			return got, until
 		}
-		a.Fault = faultOf(err)
+		if a.Fault != FaultCrowded { // somebody might have answered
+			a.Fault = faultOf(err)
+		}
 		if held, ok := errors.AsType[*heldOff](err); ok {
 			until = earlier(until, later(held.until, now.Add(time.Second)))
 		}

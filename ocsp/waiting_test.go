@@ -135,6 +135,9 @@ func TestWaitingForTheSecondResponder(t *testing.T) {
 		t.Errorf("another that comes to it second: %+v", a)
 	}
 	r.await(t, ocsp.EventCrowded)
+	if a := ask(slow.URL, "http://127.0.0.1:1/"); a.Fault != ocsp.FaultCrowded {
+		t.Errorf("the second responder is down: %+v", a)
+	}
 	if a := ask(slow.URL); a.Fault != ocsp.FaultCrowded {
 		t.Errorf("a second: %+v", a)
 	}
