@@ -42,7 +42,11 @@ func (b *Broker) Traffic() Traffic {
 		t.Away += max(0, int64(s.Clients.Len())-1-info.ClientsConnected)
 		t.Subscriptions += info.Subscriptions
 		t.Retained += int64(s.Topics.Retained.Len() - len(s.Topics.Messages(mqtt.SysPrefix+"/#")))
-		t.Inflight += info.Inflight
+		// mochi's own figure goes below zero: a session that is taken up again
+		// brings messages that it has already counted off.
+		for _, cl := range s.Clients.GetAll() {
+			t.Inflight += int64(cl.State.Inflight.Len())
+		}
 		t.InflightDropped += info.InflightDropped
 	}
 	return t

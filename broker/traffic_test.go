@@ -56,3 +56,33 @@ func TestTrafficAway(t *testing.T) {
 	must(t, c.Disconnect(&paho.Disconnect{}))
 	f.traffic("one session is away", func(g broker.Traffic) bool { return g.Connected == 0 && g.Away == 1 })
 }
+
+// TestTrafficInflight: messages that wait for a session are counted until it has
+// taken them, after it changed its connection, too.
+func TestTrafficInflight(t *testing.T) {
+	f := newFixture(t, options{})
+	f.policy("all", allowAll)
+	leaf := f.leaf(f.authority("factory", template), "sensor")
+	kept := func(p *paho.Connect) {
+		p.CleanStart = false
+		p.Properties = &paho.ConnectProperties{SessionExpiryInterval: paho.Uint32(60)}
+	}
+	c, err := f.connect(leaf, "sensor", kept)
+	must(t, err)
+	c.subscribe(t, "news")
+	must(t, c.Disconnect(&paho.Disconnect{}))
+	f.traffic("the session is away", func(g broker.Traffic) bool { return g.Away == 1 })
+	writer := f.admitted(f.registered("writer", "all"), "writer")
+	for range 3 {
+		_, err := writer.publish(t, &paho.Publish{Topic: "news", QoS: 1})
+		must(t, err)
+	}
+	f.traffic("three messages wait", func(g broker.Traffic) bool { return g.Inflight == 3 })
+	c, err = f.connect(leaf, "sensor", kept)
+	must(t, err)
+	for range 3 {
+		c.next(t)
+	}
+	must(t, c.Disconnect(&paho.Disconnect{}))
+	f.traffic("none waits", func(g broker.Traffic) bool { return g.Inflight == 0 && g.Away == 1 })
+}
