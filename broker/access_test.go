@@ -1,6 +1,8 @@
 package broker_test
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -337,4 +339,34 @@ func (f *fixture) flood(writer *client, topic string, payload []byte, ended <-ch
 		}
 	}
 	f.t.Fatal("the subscriber is still connected")
+}
+
+// TestTooManySubscriptions: a session has room for 10,000; what is subscribed
+// anew takes none, and what is given up makes some.
+func TestTooManySubscriptions(t *testing.T) {
+	const most, each = 10_000, 500
+	for name, version := range versions {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, options{})
+			f.policy("all", allowAll)
+			c := f.raw(f.registered("sensor", "all"), version)
+			c.admitted("sensor", nil)
+			for n := 0; n < most; n += each {
+				filters := make([]string, each)
+				for i := range filters {
+					filters[i] = fmt.Sprintf("in/%d", n+i)
+				}
+				if got, want := c.replies(c.subscribePacket(filters...)), suback(bytes.Repeat([]byte{1}, each)...); got != want {
+					t.Fatalf("from %d on: %.100s…", n, got)
+				}
+			}
+			code := byte(0x97)
+			if version < 5 {
+				code = 0x80
+			}
+			if got := c.replies(c.subscribePacket("in/0", "in/more", "in/+", "in/1")); got != suback(1, code, code, 1) {
+				t.Errorf("two more of four: %s", got)
+			}
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"slices"
 	"strings"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -39,8 +40,13 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
 	return s.allowed(policy.Receive, topic)
 }
 
-// OnSubscribe empties the filters that no policy allows, so that mochi refuses
-// them; OnSubscribed then sets the code that says why.
+// maxSubscriptions is how many subscriptions a session may have. A client may ask
+// for as many as it likes by one policy, and each stays as long as the session.
+const maxSubscriptions = 10_000
+
+// OnSubscribe empties the filters that no policy allows, and those that would be
+// too many, so that mochi refuses them; OnSubscribed then sets the code that says
+// why.
 func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) (out packets.Packet) {
 	out = pk
 	if cl.Net.Inline {
@@ -49,10 +55,23 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) (out packets.Pack
 	out.Filters = make(packets.Subscriptions, len(pk.Filters)) // pk's own is not ours to change
 	defer h.guard("OnSubscribe", func() { clear(out.Filters) })
 	s := sessionOf(cl)
+	if s == nil {
+		return out
+	}
+	room := maxSubscriptions - cl.State.Subscriptions.Len()
+	s.excess = nil
 	for i, f := range pk.Filters {
-		if s != nil && s.maySubscribe(f.Filter) {
-			out.Filters[i] = f
+		if !s.maySubscribe(f.Filter) {
+			continue
 		}
+		if _, known := cl.State.Subscriptions.Get(f.Filter); !known {
+			if room <= 0 {
+				s.excess = append(s.excess, i)
+				continue
+			}
+			room--
+		}
+		out.Filters[i] = f
 	}
 	return out
 }
@@ -65,13 +84,15 @@ func (h *Hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	}
 	defer h.guard("OnSubscribed", func() { cl.Stop(packets.ErrNotAuthorized) })
 	s := sessionOf(cl)
-	denied := packets.ErrNotAuthorized.Code
+	denied, tooMany := packets.ErrNotAuthorized.Code, packets.ErrQuotaExceeded.Code
 	if cl.Properties.ProtocolVersion < 5 {
-		denied = packets.ErrUnspecifiedError.Code // [MQTT-3.9.3-2] of 3.1.1 knows 0x80 alone
+		denied, tooMany = packets.ErrUnspecifiedError.Code, packets.ErrUnspecifiedError.Code // [MQTT-3.9.3-2] of 3.1.1 knows 0x80 alone
 	}
 	var granted []string
 	for i, f := range pk.Filters {
 		switch {
+		case f.Filter == "" && s != nil && slices.Contains(s.excess, i):
+			codes[i] = tooMany
 		case f.Filter == "":
 			codes[i] = denied
 		case codes[i] <= packets.CodeGrantedQos2.Code && (s == nil || !s.maySubscribe(f.Filter)):

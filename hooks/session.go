@@ -37,8 +37,10 @@ type Session struct {
 	expiry      *time.Timer // of the certificate, where nobody drives the connection; the same
 	presence    presence
 
-	unlock func() // frees the client ID; its connection's goroutine owns this and ending
+	// Its connection's goroutine owns these.
+	unlock func() // frees the client ID
 	ending bool   // the client ID was taken once more, to clean up
+	excess []int  // which filters of the SUBSCRIBE at hand are too many
 
 	refreshing sync.Mutex // held while bound and watched are made anew
 	watched    []muster.ResourceKey
