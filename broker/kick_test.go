@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509/pkix"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -95,7 +96,11 @@ func TestWhatEndsASession(t *testing.T) {
 					t.Errorf("%s came instead of the will", will.Topic)
 				}
 				f.seen.wait(t, "kicked "+string(tc.reason), func(n int) bool { return n == 1 })
-				if r := f.memory.Recall(id(l)); len(r) != 1 || r[0].Reason != tc.reason {
+				r := f.memory.Recall(id(l)) // noted beside the closing
+				for end := time.Now().Add(patience); len(r) == 0 && time.Now().Before(end); r = f.memory.Recall(id(l)) {
+					runtime.Gosched()
+				}
+				if len(r) != 1 || r[0].Reason != tc.reason {
 					t.Errorf("explain knows %+v", r)
 				}
 			})
