@@ -85,10 +85,28 @@ func (c *counts) text() string {
 	return fmt.Sprintf("delivered %d failed %d dropped %d queued %d", c.delivered, c.failed, c.dropped, c.queued)
 }
 
+// logged is a log that is read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // sending is a sender to one far receiver within a synctest bubble.
-func sending(t *testing.T, f *far) (s *Sender, c *counts, log *bytes.Buffer, stop func()) {
+func sending(t *testing.T, f *far) (s *Sender, c *counts, log *logged, stop func()) {
 	t.Helper()
-	c, log = &counts{}, &bytes.Buffer{}
+	c, log = &counts{}, &logged{}
 	s, err := New(Config{URLs: []string{"https://far.example.test/token"}, Observer: c, Log: zerolog.New(log)})
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +167,9 @@ func TestPauses(t *testing.T) {
 		s.Tell(event(1))
 		time.Sleep(giveUp - longestPause - time.Second)
 		synctest.Wait()
+		f.mu.Lock()
 		tries := len(f.took)
+		f.mu.Unlock()
 		if got := c.text(); got != "delivered 0 failed 0 dropped 0 queued 1" || tries < 20 || tries > 50 {
 			t.Errorf("before the end: %s after %d tries", got, tries)
 		}
