@@ -2,6 +2,8 @@ package sessions_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -143,4 +145,66 @@ func TestOnceOrNotAtAll(t *testing.T) {
 	if m := r.next(); string(m.Payload) != "last" {
 		t.Errorf("%s came", m.Payload)
 	}
+}
+
+// answer writes packets and returns the type of what comes back; 0 for the end.
+func answer(t *testing.T, c net.Conn, packet ...byte) (kind byte, body []byte) {
+	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := c.Write(packet); err != nil {
+		t.Fatal(err)
+	}
+	var head [2]byte
+	if _, err := io.ReadFull(c, head[:]); err != nil {
+		return 0, nil
+	}
+	body = make([]byte, head[1])
+	if _, err := io.ReadFull(c, body); err != nil {
+		return 0, nil
+	}
+	return head[0], body
+}
+
+// greet connects a client of one letter that keeps its session.
+func greet(t *testing.T, f *fixture, id byte) net.Conn {
+	t.Helper()
+	c := f.dial()
+	connect := []byte{0x10, 19, 0, 4, 'M', 'Q', 'T', 'T', 5, 2, 0, 60, 5, 0x11, 0, 0, 14, 16, 0, 1, id}
+	if kind, body := answer(t, c, connect...); kind != 0x20 || body[1] != 0 {
+		t.Fatalf("%x %x instead of CONNACK", kind, body)
+	}
+	return c
+}
+
+// TestReleasedWhenStored: neither PUBCOMP nor PUBREL goes out before it is stored
+// that the identifier is free, or that the message is there.
+func TestReleasedWhenStored(t *testing.T) {
+	full := errors.New("no space left on device")
+	t.Run("PUBCOMP", func(t *testing.T) {
+		f := open(t, sessions.Config{Dir: t.TempDir()})
+		w := greet(t, f, 'w')
+		if kind, _ := answer(t, w, 0x34, 7, 0, 1, 'a', 0, 1, 0, 'x'); kind != 0x50 {
+			t.Fatalf("%x instead of PUBREC", kind)
+		}
+		f.store.Break(full)
+		if kind, body := answer(t, w, 0x62, 2, 0, 1); kind == 0x70 {
+			t.Errorf("PUBCOMP %x", body)
+		}
+	})
+	t.Run("PUBREL", func(t *testing.T) {
+		f := open(t, sessions.Config{Dir: t.TempDir()})
+		r := greet(t, f, 'r')
+		if kind, _ := answer(t, r, 0x82, 7, 0, 1, 0, 0, 1, 'a', 2); kind != 0x90 {
+			t.Fatalf("%x instead of SUBACK", kind)
+		}
+		f.connect("writer", nil).publish(&paho.Publish{Topic: "a", QoS: 2, Payload: []byte("x")})
+		kind, body := answer(t, r)
+		if kind != 0x34 {
+			t.Fatalf("%x instead of PUBLISH", kind)
+		}
+		f.store.Break(full)
+		if kind, body := answer(t, r, 0x50, 2, body[3], body[4]); kind == 0x62 {
+			t.Errorf("PUBREL %x", body)
+		}
+	})
 }
