@@ -14,6 +14,10 @@ type Account struct {
 	Endpoint         string    `json:"endpoint"`
 	RegistrationCode string    `json:"registrationCode,omitempty"` // 64 hex digits; "" until first asked for
 	Created          time.Time `json:"created"`
+	// Events says which kinds of events of its registry are published, by the
+	// names of AWS's eventConfigurations; one that is absent is off.
+	Events         map[string]bool `json:"events,omitempty"`
+	EventsModified time.Time       `json:"eventsModified,omitzero"`
 }
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
@@ -28,4 +32,10 @@ type AccessKey struct {
 	Secret   string // in clear; sealed where it is stored, never logged
 	Disabled bool
 	Created  time.Time
+	Name     string // for people; "" for none
+	// ReadOnly lets it call operations that change nothing, and those alone.
+	ReadOnly bool
+	// Operations are those that it may call, in the words of the API, with * at the
+	// end for any ending ("Describe*"); none means all.
+	Operations []string
 }

@@ -47,11 +47,37 @@ type Certificate struct {
 	NotBefore   time.Time `json:"notBefore"`
 	NotAfter    time.Time `json:"notAfter"`
 
-	Things   []string `json:"things,omitempty"`   // names of attached things, sorted
-	Policies []string `json:"policies,omitempty"` // names of attached policies, sorted
+	Things []string `json:"things,omitempty"` // names of attached things, sorted
+	// Exclusive says that the one thing in Things was attached exclusively
+	// (EXCLUSIVE_THING): no other may be, and what connects with the certificate
+	// is that thing whatever its client ID.
+	Exclusive bool     `json:"exclusive,omitempty"`
+	Policies  []string `json:"policies,omitempty"` // names of attached policies, sorted
 
 	// ProvisioningFailure says why the template last failed; empty once it succeeded.
 	ProvisioningFailure string `json:"provisioningFailure,omitempty"`
+
+	// PreviousOwner is the account that transferred it here; "" if none did.
+	PreviousOwner string   `json:"previousOwner,omitempty"`
+	Transfer      Transfer `json:"transfer,omitzero"` // the last one; zero if there was none
+	// Claim is the provisioning template that a claim certificate may be used
+	// for (CreateProvisioningClaim). Such a certificate is not listed, has no
+	// policies of its own, and may do nothing else. "" for any other.
+	Claim string `json:"claim,omitempty"`
+	// Expires is when the record goes by itself: that of a claim, and of a
+	// certificate that fleet provisioning made and nobody has used. Zero: it stays.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Transfer is the course of a certificate's transfer to another account, AWS's
+// transferData. It is under way while the status is PendingTransfer.
+type Transfer struct {
+	To           string    `json:"to"` // account
+	Message      string    `json:"message,omitempty"`
+	RejectReason string    `json:"rejectReason,omitempty"`
+	Offered      time.Time `json:"offered"`
+	Accepted     time.Time `json:"accepted,omitzero"`
+	Rejected     time.Time `json:"rejected,omitzero"`
 }
 
 // Fingerprint returns the lower-case hex SHA-256 of a certificate's DER, which

@@ -18,6 +18,7 @@ const module = "github.com/muster-mqtt/muster"
 const (
 	awsSigner  = "github.com/aws/aws-sdk-go-v2/aws"
 	badger     = "github.com/dgraph-io/badger/v4"
+	cbor       = "github.com/fxamacker/cbor/v2"
 	cobra      = "github.com/spf13/cobra"
 	cyclonedx  = "github.com/CycloneDX/cyclonedx-go"
 	gorilla    = "github.com/gorilla/websocket"
@@ -58,6 +59,10 @@ func allowed() map[string]imports {
 		"hooks":          {[]string{".", "admission", "policy"}, []string{mochi, zerolog}},
 		"broker":         {[]string{".", "admission", "internal/pace"}, []string{gorilla, mochi, xtime, zerolog}},
 
+		// Devices that provision themselves. It asks the registry by an interface of
+		// its own; the program joins it to hooks.
+		"fleet": {[]string{".", "provisioning"}, []string{cbor, zerolog}},
+
 		// What outlives a connection, and who is told of events.
 		"sessions": {[]string{".", "internal/unfinished"}, []string{badger, mochi, zerolog}},
 		"webhook":  {[]string{"."}, []string{zerolog}},
@@ -65,7 +70,7 @@ func allowed() map[string]imports {
 		// The control planes. A dialect knows api, which knows no dialect.
 		"api":        {[]string{".", "registry", "policy", "provisioning"}, []string{zerolog}},
 		"api/sigv4":  {[]string{"."}, []string{awsSigner}},
-		"api/awsiot": {[]string{".", "registry", "policy", "provisioning", "api", "api/sigv4"}, []string{zerolog}},
+		"api/awsiot": {[]string{".", "registry", "policy", "provisioning", "api", "api/sigv4"}, []string{xtime, zerolog}},
 		"api/admin":  {[]string{".", "registry", "policy", "provisioning", "admission", "api"}, []string{zerolog}},
 
 		// What stands by itself.
@@ -84,7 +89,7 @@ func allowed() map[string]imports {
 		"cmd/muster": {
 			[]string{
 				".", "policy", "provisioning", "registry", "registry/badgerdb", "ocsp", "ocsp/responder",
-				"admission", "hooks", "broker", "api", "api/sigv4", "api/awsiot", "api/admin", "config",
+				"admission", "hooks", "broker", "api", "api/sigv4", "api/awsiot", "api/admin", "config", "fleet",
 				"internal/metrics", "internal/mint", "sessions", "webhook",
 			},
 			[]string{awsSigner, cobra, mochi, paho, systemd, xsync, xtime, zerolog},

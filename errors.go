@@ -31,6 +31,16 @@ var (
 	ErrMalformedPolicy = errors.New("malformed policy")
 	// ErrConflict: it changed since it was read.
 	ErrConflict = errors.New("changed meanwhile")
+	// ErrVersion: it does not have the version that the caller expects.
+	ErrVersion = errors.New("not of the expected version")
+	// ErrVersions: it has as many versions as it may.
+	ErrVersions = errors.New("too many versions")
+	// ErrTransfer: a certificate cannot be transferred as it is attached.
+	ErrTransfer = errors.New("cannot be transferred")
+	// ErrTransferDone: a transfer is not under way (any more).
+	ErrTransferDone = errors.New("transfer already completed")
+	// ErrRegistration: what a template makes cannot be registered.
+	ErrRegistration = errors.New("registration failed")
 )
 
 // ExistsError is an ErrExists that says which resource is in the way.

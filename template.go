@@ -23,9 +23,17 @@ type Template struct {
 	Versions    []TemplateVersion `json:"versions"`
 	Default     int               `json:"default"`
 	Next        int               `json:"next"`
+	Hook        *Hook             `json:"hook,omitempty"` // of TemplateFleet alone; nil for none
 	Tags        []Tag             `json:"tags,omitempty"`
 	Created     time.Time         `json:"created"`
 	Modified    time.Time         `json:"modified"`
+}
+
+// Hook is a pre-provisioning hook: who is asked before a device provisions
+// itself by the template.
+type Hook struct {
+	TargetARN      string `json:"targetArn"`                // the configuration says where it is
+	PayloadVersion string `json:"payloadVersion,omitempty"` // "2020-04-01"
 }
 
 // TemplateVersion is one text of a template.

@@ -27,6 +27,7 @@ type ThingType struct {
 	SearchableAttributes []string  `json:"searchableAttributes,omitempty"`
 	Tags                 []Tag     `json:"tags,omitempty"`
 	Created              time.Time `json:"created"`
+	Deprecated           time.Time `json:"deprecated,omitzero"` // since when no new thing may have it; zero: it is not
 }
 
 // ThingGroup gathers things; policies may be attached to it. Its key is

@@ -33,6 +33,7 @@ type Config struct {
 	OCSP      OCSP
 	Limits    Limits
 	Sessions  Sessions
+	Fleet     Fleet
 	Webhook   Webhook
 	Log       Log
 }
@@ -84,6 +85,18 @@ const (
 type API struct {
 	Address          string
 	Certificate, Key string // paths, PEM; Load fills in those of MQTT
+	// RequestsPerKey is how many requests a second an access key may make; 0 is
+	// no limit.
+	RequestsPerKey int
+}
+
+// Fleet bounds provisioning over MQTT, and says where its hooks are.
+type Fleet struct {
+	// Hooks are the pre-provisioning hooks that templates may name, each as
+	// ARN=URL.
+	Hooks       []string
+	HookTimeout time.Duration
+	Concurrent  int // requests that are worked on at once
 }
 
 // HTTP is the plain listener for metrics and probes.
@@ -217,6 +230,7 @@ func Default() *Config {
 			Registrations: 1024, Sessions: 100_000, Retained: 100_000, Waiting: 1 << 30,
 		},
 		Sessions: Sessions{Store: SessionStoreDisk},
+		Fleet:    Fleet{HookTimeout: 5 * time.Second, Concurrent: 32},
 		Webhook:  Webhook{Timeout: 5 * time.Second},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 	}

@@ -69,7 +69,7 @@ func everything() *config.Config {
 			OneConnection:    config.OneConnectionCertificate,
 			Drain:            30 * time.Second,
 		},
-		API:   config.API{Address: "[::1]:0", Certificate: "api.pem", Key: "api-key.pem"},
+		API:   config.API{Address: "[::1]:0", Certificate: "api.pem", Key: "api-key.pem", RequestsPerKey: 25},
 		HTTP:  config.HTTP{Address: ":9090"},
 		Admin: config.Admin{Path: "/run/muster"},
 		Registry: config.Registry{
@@ -93,6 +93,10 @@ func everything() *config.Config {
 			Registrations: 40, Sessions: 60, Retained: 70, Waiting: 8 << 20,
 		},
 		Sessions: config.Sessions{Store: config.SessionStoreMemory, Path: "/var/lib/muster/sessions"},
+		Fleet: config.Fleet{
+			Hooks:       []string{"arn:aws:lambda:us-east-1:123456789012:function:check=http://10.0.0.9/"},
+			HookTimeout: 3 * time.Second, Concurrent: 11,
+		},
 		Webhook: config.Webhook{
 			URL: []string{"https://events.example.com/muster", "http://127.0.0.1:9000/"}, Secret: "secrets/webhook.key",
 			Roots: "tls/roots.pem", Timeout: 750 * time.Millisecond,

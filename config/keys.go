@@ -18,7 +18,7 @@ func (c *Config) keys() []key {
 		{path: "region", binding: region(&c.Region),
 			meaning: "The region in ARNs and in the signatures of requests."},
 	}
-	for _, section := range [][]key{c.mqttKeys(), c.apiKeys(), c.registryKeys(), c.ruleKeys(), c.limitKeys(), c.sessionKeys(), c.outwardKeys()} {
+	for _, section := range [][]key{c.mqttKeys(), c.apiKeys(), c.registryKeys(), c.ruleKeys(), c.limitKeys(), c.sessionKeys(), c.fleetKeys(), c.outwardKeys()} {
 		keys = append(keys, section...)
 	}
 	return keys
@@ -68,6 +68,8 @@ func (c *Config) apiKeys() []key {
 			meaning: "The certificate chain of the API, PEM. Give api.key too."},
 		{path: "api.key", binding: file(&c.API.Key), absent: "mqtt.key",
 			meaning: "The private key of that certificate, PEM."},
+		{path: "api.requests_per_key", binding: number(&c.API.RequestsPerKey, 0, 1_000_000),
+			meaning: "How many requests a second one access key may make; a burst may have twice as many. 0 is no limit."},
 		{path: "http.address", binding: address(&c.HTTP.Address),
 			meaning: "Where /metrics, /livez and /readyz answer by plain HTTP, host:port, and /debug/pprof/ to this machine alone. " +
 				"They ask nobody for a password: keep them away from strangers."},
@@ -144,6 +146,19 @@ func (c *Config) sessionKeys() []key {
 			meaning: "Where sessions and retained messages are kept: disk, where they outlive the server, or memory."},
 		{path: "sessions.path", binding: file(&c.Sessions.Path), absent: "sessions, beside the registry",
 			meaning: "The folder of the sessions on disk. It is made when it is missing."},
+	}
+}
+
+func (c *Config) fleetKeys() []key {
+	f := &c.Fleet
+	return []key{
+		{path: "fleet.hooks", binding: hooks(&f.Hooks), absent: "none",
+			meaning: "Where the pre-provisioning hooks are that provisioning templates may name: a list of ARN=URL. " +
+				"The server asks by HTTP POST; webhook.secret signs the requests, webhook.roots vouches for HTTPS."},
+		{path: "fleet.hook_timeout", binding: duration(&f.HookTimeout, time.Millisecond, time.Minute),
+			meaning: "How long a pre-provisioning hook may take to answer; the device is refused after that."},
+		{path: "fleet.concurrent", binding: count(&f.Concurrent, 10_000),
+			meaning: "How many requests of fleet provisioning over MQTT are worked on at once; some more wait, others are told to come again."},
 	}
 }
 

@@ -20,7 +20,7 @@ type schema struct {
 	Enum        []any              `json:"enum,omitempty"`
 	Pattern     string             `json:"pattern,omitempty"`
 	MaxLength   int                `json:"maxLength,omitempty"`
-	Minimum     int                `json:"minimum,omitempty"` // no bound of ours is 0
+	Minimum     *int               `json:"minimum,omitempty"`
 	Maximum     int                `json:"maximum,omitempty"`
 	Items       *schema            `json:"items,omitempty"`
 	MaxItems    int                `json:"maxItems,omitempty"`

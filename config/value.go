@@ -95,6 +95,22 @@ func urls(p *[]string) binding {
 	})
 }
 
+// hooks binds names of functions with the URLs that stand for them here.
+func hooks(p *[]string) binding {
+	const want = "ARN=URL, such as arn:aws:lambda:us-east-1:123456789012:function:check=https://hooks.example.com/check"
+	return list(p, 100, want, `^arn:[^=]+=https?://`, func(s string) error {
+		name, target, _ := strings.Cut(s, "=")
+		u, err := url.Parse(target)
+		switch {
+		case !strings.HasPrefix(name, "arn:") || len(name) > 2048 || err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+			return errors.New("want " + want)
+		case u.User != nil || u.Fragment != "":
+			return errors.New("the URL of a hook has no user, password or fragment; webhook.secret signs the requests")
+		}
+		return nil
+	})
+}
+
 // list binds strings that check accepts.
 func list(p *[]string, most int, want, pattern string, check func(string) error) binding {
 	return binding{
@@ -199,9 +215,12 @@ func duration(p *time.Duration, unit, limit time.Duration) binding {
 }
 
 // count binds a number from 1 to limit.
-func count(p *int, limit int) binding {
+func count(p *int, limit int) binding { return number(p, 1, limit) }
+
+// number binds a number from low to high.
+func number(p *int, low, high int) binding {
 	return binding{
-		form:   schema{Type: typeNumber, Pattern: `^$`, Minimum: 1, Maximum: limit},
+		form:   schema{Type: typeNumber, Pattern: `^$`, Minimum: &low, Maximum: high},
 		number: true,
 		set: func(n *yaml.Node) error {
 			s, err := scalar(n, "a whole number", "!!int")
@@ -209,8 +228,8 @@ func count(p *int, limit int) binding {
 				return err
 			}
 			var v int
-			if err := n.Decode(&v); err != nil || v < 1 || v > limit {
-				return fmt.Errorf("%s: want a number from 1 to %d", quote(s), limit)
+			if err := n.Decode(&v); err != nil || v < low || v > high {
+				return fmt.Errorf("%s: want a number from %d to %d", quote(s), low, high)
 			}
 			*p = v
 			return nil
@@ -223,7 +242,7 @@ func count(p *int, limit int) binding {
 func size(p *int, low, high int) binding {
 	return binding{
 		form: schema{
-			Type: typeNumber, Minimum: low, Maximum: high, Pattern: `^([0-9]+(KiB|MiB)?)?$`,
+			Type: typeNumber, Minimum: &low, Maximum: high, Pattern: `^([0-9]+(KiB|MiB)?)?$`,
 			bounds: "From " + sizeText(low) + " to " + sizeText(high) + ".",
 		},
 		set: func(n *yaml.Node) error {

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"reflect"
 	"regexp"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func TestAccessKeys(t *testing.T) {
 		t.Errorf("key %s with a secret of %d", k.ID, len(k.Secret))
 	}
 	for range 2 {
-		if got := must(f.AccessKey(t.Context(), k.ID))(f); got != k {
+		if got := must(f.AccessKey(t.Context(), k.ID))(f); !reflect.DeepEqual(got, k) {
 			t.Errorf("read %s of %s", got.ID, got.Account)
 		}
 	}

@@ -2,6 +2,14 @@ package awsiot
 
 import "context"
 
+func accountOperations() []operation {
+	return []operation{
+		{"GetRegistrationCode", get, "/registrationcode", (*Dialect).getRegistrationCode},
+		{"DeleteRegistrationCode", remove, "/registrationcode", (*Dialect).deleteRegistrationCode},
+		{"DescribeEndpoint", get, "/endpoint", (*Dialect).describeEndpoint},
+	}
+}
+
 func (d *Dialect) getRegistrationCode(ctx context.Context, c *call) (any, error) {
 	code, err := d.store.RegistrationCode(ctx, c.account)
 	if err != nil {

@@ -7,6 +7,16 @@ import (
 	"github.com/muster-mqtt/muster/registry"
 )
 
+func authorityOperations() []operation {
+	return []operation{
+		{"RegisterCACertificate", post, "/cacertificate", (*Dialect).registerCACertificate},
+		{"DescribeCACertificate", get, "/cacertificate/{caCertificateId}", (*Dialect).describeCACertificate},
+		{"UpdateCACertificate", put, "/cacertificate/{caCertificateId}", (*Dialect).updateCACertificate},
+		{"DeleteCACertificate", remove, "/cacertificate/{caCertificateId}", (*Dialect).deleteCACertificate},
+		{"ListCACertificates", get, "/cacertificates", (*Dialect).listCACertificates},
+	}
+}
+
 // registrar is AWS's registrationConfig.
 type registrar struct {
 	TemplateName string `json:"templateName,omitempty"`

@@ -7,6 +7,18 @@ import (
 	"github.com/muster-mqtt/muster/registry"
 )
 
+func certificateOperations() []operation {
+	return []operation{
+		{"RegisterCertificate", post, "/certificate/register", (*Dialect).registerCertificate},
+		{"RegisterCertificateWithoutCA", post, "/certificate/register-no-ca", (*Dialect).registerCertificateWithoutCA},
+		{"DescribeCertificate", get, "/certificates/{certificateId}", (*Dialect).describeCertificate},
+		{"UpdateCertificate", put, "/certificates/{certificateId}", (*Dialect).updateCertificate},
+		{"DeleteCertificate", remove, "/certificates/{certificateId}", (*Dialect).deleteCertificate},
+		{"ListCertificates", get, "/certificates", (*Dialect).listCertificates},
+		{"ListCertificatesByCA", get, "/certificates-by-ca/{caCertificateId}", (*Dialect).listCertificatesByCA},
+	}
+}
+
 // certificateName is what a registration answers, of an authority too.
 type certificateName struct {
 	ARN string `json:"certificateArn"`

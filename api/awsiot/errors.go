@@ -88,6 +88,16 @@ func name(err error) (status int, code string) {
 		return http.StatusConflict, "CertificateConflictException"
 	case errors.Is(err, muster.ErrMalformedPolicy):
 		return http.StatusBadRequest, "MalformedPolicyException"
+	case errors.Is(err, muster.ErrVersion):
+		return http.StatusConflict, "VersionConflictException"
+	case errors.Is(err, muster.ErrVersions):
+		return http.StatusConflict, "VersionsLimitExceededException"
+	case errors.Is(err, muster.ErrTransfer):
+		return http.StatusConflict, "TransferConflictException"
+	case errors.Is(err, muster.ErrTransferDone):
+		return http.StatusGone, "TransferAlreadyCompletedException"
+	case errors.Is(err, muster.ErrRegistration):
+		return http.StatusBadRequest, "ResourceRegistrationFailureException"
 	case errors.Is(err, muster.ErrInvalid):
 		return http.StatusBadRequest, "InvalidRequestException"
 	case errors.Is(err, muster.ErrConflict):

@@ -6,6 +6,52 @@ import (
 	"github.com/muster-mqtt/muster"
 )
 
+func groupOperations() []operation {
+	return []operation{
+		{"CreateThingGroup", post, "/thing-groups/{thingGroupName}", (*Dialect).createThingGroup},
+		{"AddThingToThingGroup", put, "/thing-groups/addThingToThingGroup", (*Dialect).addThingToThingGroup},
+		{"RemoveThingFromThingGroup", put, "/thing-groups/removeThingFromThingGroup", (*Dialect).removeThingFromThingGroup},
+	}
+}
+
+func (d *Dialect) createThingGroup(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		Parent     string `json:"parentGroupName"`
+		Properties struct {
+			Description string `json:"thingGroupDescription"`
+			Payload     struct {
+				Attributes map[string]string `json:"attributes"`
+			} `json:"attributePayload"`
+		} `json:"thingGroupProperties"`
+		Tags []muster.Tag `json:"tags"`
+	}
+	c.decode(&in)
+	name := c.label("thingGroupName", registryName)
+	c.optional("parentGroupName", in.Parent, registryName)
+	c.optional("thingGroupProperties.thingGroupDescription", in.Properties.Description, description)
+	c.attributes("thingGroupProperties.attributePayload.attributes", in.Properties.Payload.Attributes)
+	c.tags(in.Tags)
+	if c.err != nil {
+		return nil, c.err
+	}
+	g, err := d.store.CreateThingGroup(ctx, muster.ThingGroup{
+		Account:     c.account,
+		Name:        name,
+		Parent:      in.Parent,
+		Description: in.Properties.Description,
+		Attributes:  in.Properties.Payload.Attributes,
+		Tags:        in.Tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Name string `json:"thingGroupName"`
+		ARN  string `json:"thingGroupArn"`
+		ID   string `json:"thingGroupId"`
+	}{g.Name, d.arn(g.Account, muster.KindThingGroup, g.Name), g.ID}, nil
+}
+
 func (d *Dialect) addThingToThingGroup(ctx context.Context, c *call) (any, error) {
 	thing, group := d.membership(c)
 	if c.err != nil {

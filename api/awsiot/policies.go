@@ -7,6 +7,18 @@ import (
 	"github.com/muster-mqtt/muster/registry"
 )
 
+func policyOperations() []operation {
+	return []operation{
+		{"CreatePolicy", post, "/policies/{policyName}", (*Dialect).createPolicy},
+		{"GetPolicy", get, "/policies/{policyName}", (*Dialect).getPolicy},
+		{"DeletePolicy", remove, "/policies/{policyName}", (*Dialect).deletePolicy},
+		{"ListPolicies", get, "/policies", (*Dialect).listPolicies},
+		{"AttachPolicy", put, "/target-policies/{policyName}", (*Dialect).attachPolicy},
+		{"DetachPolicy", post, "/target-policies/{policyName}", (*Dialect).detachPolicy},
+		{"ListAttachedPolicies", post, "/attached-policies/{target...}", (*Dialect).listAttachedPolicies},
+	}
+}
+
 func (d *Dialect) createPolicy(ctx context.Context, c *call) (any, error) {
 	var in struct {
 		Document string       `json:"policyDocument"`

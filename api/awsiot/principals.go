@@ -6,6 +6,14 @@ import (
 	"github.com/muster-mqtt/muster"
 )
 
+func principalOperations() []operation {
+	return []operation{
+		{"AttachThingPrincipal", put, "/things/{thingName}/principals", (*Dialect).attachThingPrincipal},
+		{"DetachThingPrincipal", remove, "/things/{thingName}/principals", (*Dialect).detachThingPrincipal},
+		{"ListThingPrincipals", get, "/things/{thingName}/principals", (*Dialect).listThingPrincipals},
+	}
+}
+
 func (d *Dialect) attachThingPrincipal(ctx context.Context, c *call) (any, error) {
 	thing, certificate := d.attachment(c)
 	if c.param("thingPrincipalType", thingPrincipalType) == "EXCLUSIVE_THING" {

@@ -7,6 +7,14 @@ import (
 	"github.com/muster-mqtt/muster"
 )
 
+func tagOperations() []operation {
+	return []operation{
+		{"TagResource", post, "/tags", (*Dialect).tagResource},
+		{"UntagResource", post, "/untag", (*Dialect).untagResource},
+		{"ListTagsForResource", get, "/tags", (*Dialect).listTagsForResource},
+	}
+}
+
 // tagged reads the ARN of a resource that may have tags.
 func (d *Dialect) tagged(c *call, arn string) (muster.ResourceKind, string) {
 	return d.resource(c, "resourceArn", arn, muster.KindAuthority, muster.KindPolicy,

@@ -8,6 +8,12 @@ import (
 	"github.com/muster-mqtt/muster"
 )
 
+func templateOperations() []operation {
+	return []operation{
+		{"CreateProvisioningTemplate", post, "/provisioning-templates", (*Dialect).createProvisioningTemplate},
+	}
+}
+
 func (d *Dialect) createProvisioningTemplate(ctx context.Context, c *call) (any, error) {
 	var in struct {
 		Name        string          `json:"templateName"`

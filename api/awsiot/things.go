@@ -2,83 +2,18 @@ package awsiot
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/muster-mqtt/muster"
 )
 
-func (d *Dialect) createThingType(ctx context.Context, c *call) (any, error) {
-	var in struct {
-		Properties struct {
-			Description string   `json:"thingTypeDescription"`
-			Searchable  []string `json:"searchableAttributes"`
-		} `json:"thingTypeProperties"`
-		Tags []muster.Tag `json:"tags"`
+func thingOperations() []operation {
+	return []operation{
+		{"CreateThing", post, "/things/{thingName}", (*Dialect).createThing},
+		{"DescribeThing", get, "/things/{thingName}", (*Dialect).describeThing},
+		{"DeleteThing", remove, "/things/{thingName}", (*Dialect).deleteThing},
+		{"ListThings", get, "/things", (*Dialect).listThings},
 	}
-	c.decode(&in)
-	name := c.label("thingTypeName", registryName)
-	c.optional("thingTypeProperties.thingTypeDescription", in.Properties.Description, description)
-	for i, attribute := range in.Properties.Searchable {
-		c.required(fmt.Sprintf("thingTypeProperties.searchableAttributes[%d]", i), attribute, attributeName)
-	}
-	c.tags(in.Tags)
-	if c.err != nil {
-		return nil, c.err
-	}
-	t, err := d.store.CreateThingType(ctx, muster.ThingType{
-		Account:              c.account,
-		Name:                 name,
-		Description:          in.Properties.Description,
-		SearchableAttributes: in.Properties.Searchable,
-		Tags:                 in.Tags,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		Name string `json:"thingTypeName"`
-		ARN  string `json:"thingTypeArn"`
-		ID   string `json:"thingTypeId"`
-	}{t.Name, d.arn(t.Account, muster.KindThingType, t.Name), t.ID}, nil
-}
-
-func (d *Dialect) createThingGroup(ctx context.Context, c *call) (any, error) {
-	var in struct {
-		Parent     string `json:"parentGroupName"`
-		Properties struct {
-			Description string `json:"thingGroupDescription"`
-			Payload     struct {
-				Attributes map[string]string `json:"attributes"`
-			} `json:"attributePayload"`
-		} `json:"thingGroupProperties"`
-		Tags []muster.Tag `json:"tags"`
-	}
-	c.decode(&in)
-	name := c.label("thingGroupName", registryName)
-	c.optional("parentGroupName", in.Parent, registryName)
-	c.optional("thingGroupProperties.thingGroupDescription", in.Properties.Description, description)
-	c.attributes("thingGroupProperties.attributePayload.attributes", in.Properties.Payload.Attributes)
-	c.tags(in.Tags)
-	if c.err != nil {
-		return nil, c.err
-	}
-	g, err := d.store.CreateThingGroup(ctx, muster.ThingGroup{
-		Account:     c.account,
-		Name:        name,
-		Parent:      in.Parent,
-		Description: in.Properties.Description,
-		Attributes:  in.Properties.Payload.Attributes,
-		Tags:        in.Tags,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		Name string `json:"thingGroupName"`
-		ARN  string `json:"thingGroupArn"`
-		ID   string `json:"thingGroupId"`
-	}{g.Name, d.arn(g.Account, muster.KindThingGroup, g.Name), g.ID}, nil
 }
 
 func (d *Dialect) createThing(ctx context.Context, c *call) (any, error) {

@@ -1,0 +1,3 @@
+package awsiot
+
+func authorizationOperations() []operation { return nil }

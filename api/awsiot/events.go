@@ -1,0 +1,3 @@
+package awsiot
+
+func eventOperations() []operation { return nil }

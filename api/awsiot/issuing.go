@@ -1,0 +1,3 @@
+package awsiot
+
+func issuingOperations() []operation { return nil }

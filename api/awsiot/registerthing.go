@@ -1,0 +1,3 @@
+package awsiot
+
+func registerThingOperations() []operation { return nil }

@@ -1,0 +1,3 @@
+package awsiot
+
+func transferOperations() []operation { return nil }
