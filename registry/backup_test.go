@@ -57,6 +57,7 @@ func (f *fixture) fill() (secret string) {
 	must(f.Enrol(ctx, muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "device"), Registration: r}))(f)
 	f.enrol(a, ca, "pending")
 	f.register(ca, "inactive", muster.Inactive)
+	f.issue("issued", muster.Inactive)
 	f.register(ca, "revoked", muster.Revoked)
 	gone := f.register(ca, "gone", muster.Revoked)
 	f.ok(f.DeleteCertificate(ctx, account, gone.ID, false))
@@ -162,7 +163,7 @@ func TestBackupRoundTrip(t *testing.T) {
 			t.Errorf("the backup holds no %s: the test shows nothing of it", k)
 		}
 	}
-	if n := wrote.Certificates; n[muster.Active] != 1 || n[muster.PendingActivation] != 1 || n[muster.Inactive] != 1 || n[muster.Revoked] != 1 {
+	if n := wrote.Certificates; n[muster.Active] != 1 || n[muster.PendingActivation] != 1 || n[muster.Inactive] != 2 || n[muster.Revoked] != 1 {
 		t.Errorf("certificates %v", n)
 	}
 	for _, to := range []registry.Engine{memory.New(), newBadger(t)} {
@@ -170,7 +171,7 @@ func TestBackupRoundTrip(t *testing.T) {
 		if !slices.Equal(contents(t, to), want) {
 			t.Errorf("%T holds\n%q\nwant\n%q", to, contents(t, to), want)
 		}
-		if report.Secrets != 1 || report.SHA256 != wrote.SHA256 || report.Documents != wrote.Documents || !report.Time.Equal(wrote.Time) {
+		if report.Secrets != 2 || report.SHA256 != wrote.SHA256 || report.Documents != wrote.Documents || !report.Time.Equal(wrote.Time) {
 			t.Errorf("restored %+v, backed up %+v", report, wrote)
 		}
 		registrytest.Check(t, to)

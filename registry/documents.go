@@ -19,6 +19,7 @@ const (
 	KindKey        Kind = "key"
 	KindAuthority  Kind = "authority"
 	KindIssuer     Kind = "issuer"
+	KindIssuing    Kind = "issuing" // under the account's ID, as KindAccount
 	KindCert       Kind = "cert"
 	KindTombstone  Kind = "tombstone"
 	KindThing      Kind = "thing"
@@ -33,7 +34,7 @@ const (
 // Kinds returns every kind of document.
 func Kinds() []Kind {
 	return []Kind{
-		KindAccount, KindKey, KindAuthority, KindIssuer, KindCert, KindTombstone, KindThing, KindThingType,
+		KindAccount, KindKey, KindIssuing, KindAuthority, KindIssuer, KindCert, KindTombstone, KindThing, KindThingType,
 		KindThingGroup, KindPolicy, KindTemplate, KindAnswer, KindRefusal,
 	}
 }
@@ -141,6 +142,8 @@ func decode(k Kind, doc []byte) (v any, err error) {
 	case KindIssuer:
 		v = new(muster.Issuer)
 	case KindCert:
+	case KindIssuing:
+		v = new(issuingDoc)
 		v = new(muster.Certificate)
 	case KindTombstone:
 		v = new(muster.Tombstone)
@@ -176,6 +179,8 @@ func identify(v any) (Kind, string, []Entry) {
 	case *muster.Issuer:
 		return KindIssuer, docID(KindIssuer, d.Account, d.ID), nil
 	case *muster.Certificate:
+	case *issuingDoc:
+		return KindIssuing, d.Account, nil
 		return KindCert, docID(KindCert, d.Account, d.ID), certificateEntries(d)
 	case *muster.Tombstone:
 		return KindTombstone, docID(KindTombstone, d.Account, d.ID), []Entry{{Index: IndexExpiry, Key: appendTime(nil, d.NotAfter)}}

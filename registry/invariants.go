@@ -154,6 +154,8 @@ func (c *checker) rules(v any) error {
 	case *keyDoc:
 		c.owned("access key "+d.ID, d.Account)
 	case *muster.Certificate:
+	case *issuingDoc:
+		c.owned("issuing authority", d.Account)
 		c.certificate(d)
 	case *muster.Tombstone:
 		c.owned("tombstone "+d.ID, d.Account)

@@ -301,12 +301,19 @@ func (b *backupReader) document(l backupLine) (Doc, error) {
 
 // open opens the secret of a document, if it has one.
 func (b *backupReader) open(v any) error {
-	key, ok := v.(*keyDoc)
-	if !ok || b.sealer == nil {
+	if b.sealer == nil {
+		return nil
+	}
+	var err error
+	switch d := v.(type) {
+	case *keyDoc:
+		_, err = b.sealer.Open(d.Sealed, d.ID)
+	case *issuingDoc:
+		_, err = b.sealer.Open(d.Sealed, d.sealContext())
+	default:
 		return nil
 	}
 	b.report.Secrets++
-	_, err := b.sealer.Open(key.Sealed, key.ID)
 	return err
 }
 

@@ -41,6 +41,7 @@ type Store struct {
 	telling    telling
 	pending    pendingFigures
 
+	issuing    issuing
 	certificates     certificateFigures
 	authorityFigures authorityFigures
 
@@ -82,6 +83,7 @@ func New(c Config) (*Store, error) {
 		telling:     telling{tell: c.Tell, ended: map[uint64][]muster.Event{}},
 		accounts:    newCache[[]muster.Account](1),
 		keys:        newCache[muster.AccessKey](c.CacheSize),
+		issuing:     newIssuing(c.CacheSize),
 		authorities: newCache[muster.Authority](c.CacheSize),
 		enrollers:   newCache[enroller](c.CacheSize),
 		subjects:    newCache[[]muster.Authority](c.CacheSize),
@@ -175,6 +177,8 @@ func (s *Store) forget(k Kind, id string, at moment) {
 		s.keys.drop(id, at)
 	case KindAuthority:
 		s.authorities.drop(id, at)
+	case KindIssuing:
+		s.issuing.authorities.drop(id, at)
 		s.subjects.clear(at) // the ID does not tell the subject; authorities change seldom
 		s.authorityFigures.written.Add(1)
 	case KindIssuer:
@@ -365,6 +369,8 @@ func noun(k Kind) string {
 		return "access key"
 	case KindCert:
 		return "certificate"
+	case KindIssuing:
+		return "issuing authority of account"
 	case KindThingType:
 		return "thing type"
 	case KindThingGroup:
@@ -375,7 +381,7 @@ func noun(k Kind) string {
 
 func documentName(k Kind, id string) string {
 	switch k {
-	case KindAccount, KindKey, KindAnswer, KindRefusal:
+	case KindAccount, KindKey, KindIssuing, KindAnswer, KindRefusal:
 		return id
 	}
 	_, name := split(k, id)
