@@ -25,6 +25,25 @@ type Enrolled struct {
 	Wrote bool
 }
 
+// Provisioning asks the registry to apply what a template made to a certificate
+// that exists: one that fleet provisioning issued and that waits as
+// PendingActivation, with no authority.
+type Provisioning struct {
+	Account       string
+	CertificateID string
+	Registration  Registration
+	// Template is the name of the fleet provisioning template that made it: it
+	// has to exist and to be enabled, and the things that it makes are its own.
+	Template string
+}
+
+// Provisioned is the record of a certificate after a Provisioning.
+type Provisioned struct {
+	Certificate
+	// Wrote says that this call changed something; a repeat of the same does not.
+	Wrote bool
+}
+
 // Principal is what a connection may act as: the certificate, the policies that
 // reach it, and the thing whose name is the client ID, if the certificate is
 // attached to it.
