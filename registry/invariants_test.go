@@ -66,6 +66,11 @@ func brokenStores() map[string]brokenStore {
 		"default version": {map[registry.Kind][]any{
 			registry.KindPolicy: {muster.Policy{Account: account, Name: "p", Default: "1"}},
 		}, "0 versions"},
+		"policy versions": {map[registry.Kind][]any{
+			registry.KindPolicy: {versions("1", "2", "3", "4", "5", "6")},
+		}, "6 versions"},
+		"policy version twice": {map[registry.Kind][]any{registry.KindPolicy: {versions("1", "2", "2")}}, `version "2" after 2`},
+		"policy version to come": {map[registry.Kind][]any{registry.KindPolicy: {versions("1", "9")}}, `version "9" after 1`},
 		"template version": {map[registry.Kind][]any{
 			registry.KindTemplate: {muster.Template{Account: account, Name: "m", Default: 1, Versions: []muster.TemplateVersion{{ID: 1}, {ID: 1}}}},
 		}, "2 versions"},
@@ -80,6 +85,15 @@ func brokenStores() map[string]brokenStore {
 			registry.KindThingGroup: {muster.ThingGroup{Account: account, Name: "g", Parent: "h"}},
 		}, "no thinggroup"},
 	}
+}
+
+// versions are those of a policy whose next one is 9.
+func versions(ids ...string) muster.Policy {
+	p := muster.Policy{Account: account, Name: "p", Default: "1", Next: 9}
+	for _, id := range ids {
+		p.Versions = append(p.Versions, muster.PolicyVersion{ID: id})
+	}
+	return p
 }
 
 // namesakes are authorities of one subject.

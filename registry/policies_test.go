@@ -116,9 +116,7 @@ func TestDeletePolicy(t *testing.T) {
 	f.ok(f.AttachPolicy(t.Context(), account, "certified", muster.KindCertificate, c.ID))
 	f.ok(f.AttachPolicy(t.Context(), account, "free2", muster.KindCertificate, c.ID)) // its name begins as the other's
 	f.ok(f.AttachPolicy(t.Context(), account, "grouped", muster.KindThingGroup, "g"))
-	versioned := must(f.Policy(t.Context(), account, "versioned"))(f)
-	versioned.Versions = append(versioned.Versions, muster.PolicyVersion{ID: "2", Document: allowAll})
-	f.force(registry.KindPolicy, versioned)
+	must(f.CreatePolicyVersion(t.Context(), account, "versioned", allowAll, true))(f)
 	for _, test := range []struct {
 		account, name string
 		want          error
@@ -281,7 +279,7 @@ func TestChanges(t *testing.T) {
 		after := f.seq()
 		ca := f.mint("Kinds")
 		a := f.authority(ca)
-		must(f.CreateAccessKey(t.Context(), account))(f)
+		must(f.CreateAccessKey(t.Context(), muster.AccessKey{Account: account}))(f)
 		c := f.register(ca, "device", muster.Inactive)
 		f.ok(f.SaveRefusals(t.Context(), []muster.Refusal{{Account: account, AuthorityID: a.ID, CertificateID: c.ID}}, nil))
 		f.policy("p")

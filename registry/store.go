@@ -14,6 +14,7 @@ import (
 const (
 	defaultPendingTTL = 30 * 24 * time.Hour
 	defaultCacheSize  = 50_000
+	defaultPage       = 100
 	maxPage           = 1000
 )
 
@@ -40,10 +41,11 @@ type Store struct {
 	pendingTTL time.Duration
 	telling    telling
 	pending    pendingFigures
-
 	issuing    issuing
+
 	certificates     certificateFigures
 	authorityFigures authorityFigures
+	keyUses          keyUses
 
 	accounts    *cache[[]muster.Account] // one value, under ""
 	keys        *cache[muster.AccessKey]
@@ -81,9 +83,9 @@ func New(c Config) (*Store, error) {
 		clock:       c.Now,
 		pendingTTL:  c.PendingTTL,
 		telling:     telling{tell: c.Tell, ended: map[uint64][]muster.Event{}},
+		issuing:     newIssuing(c.CacheSize),
 		accounts:    newCache[[]muster.Account](1),
 		keys:        newCache[muster.AccessKey](c.CacheSize),
-		issuing:     newIssuing(c.CacheSize),
 		authorities: newCache[muster.Authority](c.CacheSize),
 		enrollers:   newCache[enroller](c.CacheSize),
 		subjects:    newCache[[]muster.Authority](c.CacheSize),
@@ -175,10 +177,10 @@ func (s *Store) forget(k Kind, id string, at moment) {
 		s.accounts.clear(at)
 	case KindKey:
 		s.keys.drop(id, at)
-	case KindAuthority:
-		s.authorities.drop(id, at)
 	case KindIssuing:
 		s.issuing.authorities.drop(id, at)
+	case KindAuthority:
+		s.authorities.drop(id, at)
 		s.subjects.clear(at) // the ID does not tell the subject; authorities change seldom
 		s.authorityFigures.written.Add(1)
 	case KindIssuer:
@@ -367,10 +369,10 @@ func noun(k Kind) string {
 	switch k {
 	case KindKey:
 		return "access key"
-	case KindCert:
-		return "certificate"
 	case KindIssuing:
 		return "issuing authority of account"
+	case KindCert:
+		return "certificate"
 	case KindThingType:
 		return "thing type"
 	case KindThingGroup:
