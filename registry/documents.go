@@ -137,13 +137,13 @@ func decode(k Kind, doc []byte) (v any, err error) {
 		v = new(muster.Account)
 	case KindKey:
 		v = new(keyDoc)
+	case KindIssuing:
+		v = new(issuingDoc)
 	case KindAuthority:
 		v = new(authorityDoc)
 	case KindIssuer:
 		v = new(muster.Issuer)
 	case KindCert:
-	case KindIssuing:
-		v = new(issuingDoc)
 		v = new(muster.Certificate)
 	case KindTombstone:
 		v = new(muster.Tombstone)
@@ -174,13 +174,13 @@ func identify(v any) (Kind, string, []Entry) {
 		return KindAccount, d.ID, accountEntries(d)
 	case *keyDoc:
 		return KindKey, d.ID, nil
+	case *issuingDoc:
+		return KindIssuing, d.Account, nil
 	case *authorityDoc:
 		return KindAuthority, docID(KindAuthority, d.Account, d.ID), authorityEntries(d)
 	case *muster.Issuer:
 		return KindIssuer, docID(KindIssuer, d.Account, d.ID), nil
 	case *muster.Certificate:
-	case *issuingDoc:
-		return KindIssuing, d.Account, nil
 		return KindCert, docID(KindCert, d.Account, d.ID), certificateEntries(d)
 	case *muster.Tombstone:
 		return KindTombstone, docID(KindTombstone, d.Account, d.ID), []Entry{{Index: IndexExpiry, Key: appendTime(nil, d.NotAfter)}}

@@ -14,7 +14,6 @@ import (
 const (
 	defaultPendingTTL = 30 * 24 * time.Hour
 	defaultCacheSize  = 50_000
-	defaultPage       = 100
 	maxPage           = 1000
 )
 
@@ -45,7 +44,6 @@ type Store struct {
 
 	certificates     certificateFigures
 	authorityFigures authorityFigures
-	keyUses          keyUses
 
 	accounts    *cache[[]muster.Account] // one value, under ""
 	keys        *cache[muster.AccessKey]
