@@ -14,6 +14,7 @@ import (
 const (
 	defaultPendingTTL = 30 * 24 * time.Hour
 	defaultCacheSize  = 50_000
+	defaultPage       = 100
 	maxPage           = 1000
 )
 
