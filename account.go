@@ -38,4 +38,5 @@ type AccessKey struct {
 	// Operations are those that it may call, in the words of the API, with * at the
 	// end for any ending ("Describe*"); none means all.
 	Operations []string
+	Used       time.Time // when it last signed a request, to the hour after a restart; zero for never
 }

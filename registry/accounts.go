@@ -3,8 +3,6 @@ package registry
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base32"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -110,104 +108,6 @@ func (s *Store) DeleteRegistrationCode(ctx context.Context, account string) erro
 		return t.put(version, &a)
 	})
 }
-
-// CreateAccessKey makes a key that signs API requests for the account. This is
-// the one moment to hand out its secret; it is stored sealed.
-func (s *Store) CreateAccessKey(ctx context.Context, account string) (muster.AccessKey, error) {
-	if s.sealer == nil {
-		return muster.AccessKey{}, errNoSealer
-	}
-	k := muster.AccessKey{
-		// The forms of AWS, which signers and secret scanners know.
-		ID:      "AKIA" + base32.StdEncoding.EncodeToString(randomBytes(10)),
-		Account: account,
-		Secret:  base64.StdEncoding.EncodeToString(randomBytes(30)),
-		Created: s.now(),
-	}
-	doc := &keyDoc{ID: k.ID, Account: account, Sealed: s.sealer.Seal([]byte(k.Secret), k.ID), Created: k.Created}
-	err := s.update(ctx, func(t *tx) error {
-		if err := require(t, KindAccount, account); err != nil {
-			return err
-		}
-		return t.put(0, doc)
-	})
-	if err != nil {
-		return muster.AccessKey{}, err
-	}
-	return k, nil
-}
-
-// AccessKey returns a key with its secret in clear, for the verifier of
-// signatures.
-func (s *Store) AccessKey(ctx context.Context, id string) (muster.AccessKey, error) {
-	return s.keys.load(id, func() (muster.AccessKey, error) {
-		doc, err := get[keyDoc](ctx, s, KindKey, id)
-		if err != nil {
-			return muster.AccessKey{}, err
-		}
-		if s.sealer == nil {
-			return muster.AccessKey{}, errNoSealer
-		}
-		secret, err := s.sealer.Open(doc.Sealed, doc.ID)
-		if err != nil {
-			return muster.AccessKey{}, fmt.Errorf("access key %w", err)
-		}
-		k := doc.withoutSecret()
-		k.Secret = string(secret)
-		return k, nil
-	})
-}
-
-func (d keyDoc) withoutSecret() muster.AccessKey {
-	return muster.AccessKey{ID: d.ID, Account: d.Account, Disabled: d.Disabled, Created: d.Created}
-}
-
-// AccessKeys returns the keys of an account, oldest first, without their
-// secrets.
-func (s *Store) AccessKeys(ctx context.Context, account string) ([]muster.AccessKey, error) {
-	if _, err := s.Account(ctx, account); err != nil {
-		return nil, err
-	}
-	var docs []keyDoc
-	err := s.engine.View(ctx, func(r Reader) (err error) {
-		docs, err = all[keyDoc](r, KindKey, Query{})
-		return err
-	})
-	var keys []muster.AccessKey
-	for _, d := range docs {
-		if d.Account == account {
-			keys = append(keys, d.withoutSecret())
-		}
-	}
-	slices.SortStableFunc(keys, func(a, b muster.AccessKey) int { return a.Created.Compare(b.Created) })
-	return keys, err
-}
-
-// SetAccessKeyDisabled disables a key, or enables it again. When it returns, a
-// disabled key signs no request any more.
-func (s *Store) SetAccessKeyDisabled(ctx context.Context, id string, disabled bool) error {
-	return s.update(ctx, func(t *tx) error {
-		doc, version, err := read[keyDoc](t, KindKey, id)
-		if err != nil || doc.Disabled == disabled {
-			return err
-		}
-		doc.Disabled = disabled
-		return t.put(version, &doc)
-	})
-}
-
-// DeleteAccessKey deletes a key. When it returns, the key signs no request any
-// more.
-func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
-	return s.update(ctx, func(t *tx) error {
-		if err := require(t, KindKey, id); err != nil {
-			return err
-		}
-		return t.remove(KindKey, id)
-	})
-}
-
-var errNoSealer = errors.New("access keys need a master key: Config.Sealer is not set")
 
 func randomBytes(n int) []byte {
 	b := make([]byte, n)

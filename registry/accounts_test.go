@@ -63,7 +63,7 @@ func TestRegistrationCode(t *testing.T) {
 func TestAccessKeys(t *testing.T) {
 	e := memory.New()
 	f := newFixtureOn(t, e, registry.Config{})
-	k := must(f.CreateAccessKey(t.Context(), account))(f)
+	k := must(f.CreateAccessKey(t.Context(), muster.AccessKey{Account: account}))(f)
 	if !regexp.MustCompile(`^AKIA[A-Z2-7]{16}$`).MatchString(k.ID) || len(k.Secret) != 40 {
 		t.Errorf("key %s with a secret of %d", k.ID, len(k.Secret))
 	}
@@ -74,7 +74,7 @@ func TestAccessKeys(t *testing.T) {
 	}
 	_, err := f.AccessKey(t.Context(), "AKIAAAAAAAAAAAAAAAAA")
 	f.is("unknown key", err, muster.ErrNotFound)
-	_, err = f.CreateAccessKey(t.Context(), "999999999999")
+	_, err = f.CreateAccessKey(t.Context(), muster.AccessKey{Account: "999999999999"})
 	f.is("unknown account", err, muster.ErrNotFound)
 
 	f.ok(e.View(t.Context(), func(r registry.Reader) error {
@@ -92,7 +92,7 @@ func TestAccessKeys(t *testing.T) {
 	f.is("another master key", err, muster.ErrInvalid)
 	without, err := registry.New(registry.Config{Engine: e})
 	f.ok(err)
-	if _, err = without.CreateAccessKey(t.Context(), account); err == nil {
+	if _, err = without.CreateAccessKey(t.Context(), muster.AccessKey{Account: account}); err == nil {
 		t.Error("an access key was made without a master key")
 	}
 }
@@ -100,10 +100,10 @@ func TestAccessKeys(t *testing.T) {
 // TestAccessKeyLife: what disables or deletes a key is in force when it returns.
 func TestAccessKeyLife(t *testing.T) {
 	f := newFixture(t)
-	other := must(f.CreateAccessKey(t.Context(), account2))(f)
+	other := must(f.CreateAccessKey(t.Context(), muster.AccessKey{Account: account2}))(f)
 	var ids []string
 	for range 3 {
-		ids = append(ids, must(f.CreateAccessKey(t.Context(), account))(f).ID)
+		ids = append(ids, must(f.CreateAccessKey(t.Context(), muster.AccessKey{Account: account}))(f).ID)
 		f.advance(time.Second)
 	}
 	keys := must(f.AccessKeys(t.Context(), account))(f)

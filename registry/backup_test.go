@@ -65,7 +65,7 @@ func (f *fixture) fill() (secret string) {
 	f.ok(f.SaveRefusals(ctx, []muster.Refusal{{
 		Account: account, AuthorityID: a.ID, CertificateID: "c", Detail: "<&>  \"ü\"", Reason: muster.ReasonRevoked, Facts: []byte(`{"a":1}`),
 	}}, nil))
-	key := must(f.CreateAccessKey(ctx, account))(f)
+	key := must(f.CreateAccessKey(ctx, muster.AccessKey{Account: account}))(f)
 	return key.Secret
 }
 

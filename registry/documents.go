@@ -69,6 +69,11 @@ type keyDoc struct {
 	Sealed   []byte    `json:"sealed"`
 	Disabled bool      `json:"disabled,omitempty"`
 	Created  time.Time `json:"created"`
+
+	Name       string    `json:"name,omitempty"`
+	ReadOnly   bool      `json:"readOnly,omitempty"`
+	Operations []string  `json:"operations,omitempty"`
+	Used       time.Time `json:"used,omitzero"` // to the hour
 }
 
 // answerDoc is how an OCSP answer is stored.

@@ -45,6 +45,7 @@ type Store struct {
 
 	certificates     certificateFigures
 	authorityFigures authorityFigures
+	keyUses          keyUses
 
 	accounts    *cache[[]muster.Account] // one value, under ""
 	keys        *cache[muster.AccessKey]

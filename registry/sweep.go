@@ -49,6 +49,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	errs := []error{
 		s.sweepExpired(ctx, KindTombstone, now.Add(-tombstoneGrace)),
 		s.sweepExpired(ctx, KindAnswer, now),
+		s.saveKeyUses(ctx),
 	}
 	for _, a := range accounts {
 		errs = append(errs, s.sweepPending(ctx, a.ID, now.Add(-s.pendingTTL)))

@@ -114,7 +114,7 @@ func (a *Admin) CreateKey(ctx context.Context, in OfAccount) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	k, err := a.config.Registry.CreateAccessKey(ctx, account)
+	k, err := a.config.Registry.CreateAccessKey(ctx, muster.AccessKey{Account: account})
 	return Key{ID: k.ID, Account: k.Account, Created: k.Created, Secret: k.Secret}, err
 }
 

@@ -77,7 +77,7 @@ func newServer(tb testing.TB, now func() time.Time) *server {
 		if err := s.store.CreateAccount(ctx, muster.Account{ID: id, Endpoint: id + "." + endpoint}); err != nil {
 			tb.Fatal(err)
 		}
-		if *key, err = s.store.CreateAccessKey(ctx, id); err != nil {
+		if *key, err = s.store.CreateAccessKey(ctx, muster.AccessKey{Account: id}); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -190,7 +190,7 @@ func (s setup) createRegistry(ctx context.Context, path string, master []byte) (
 	if err := store.CreateAccount(ctx, muster.Account{ID: s.account, Endpoint: "localhost"}); err != nil {
 		return key, err
 	}
-	return store.CreateAccessKey(ctx, s.account)
+	return store.CreateAccessKey(ctx, muster.AccessKey{Account: s.account})
 }
 
 // writeServerCertificate makes the development certificate. The root's key is
