@@ -1,14 +1,13 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -19,11 +18,9 @@ const maxFailure = 1024
 // enrolment is an Enrolment with all that its transaction must not make itself.
 type enrolment struct {
 	muster.Enrolment
-	store   *Store
-	fresh   muster.Certificate // the record if there is none yet
-	thingID string
-	made    map[string]muster.Policy // of the documents of the template, by name
-	now     time.Time
+	store *Store
+	fresh muster.Certificate // the record if there is none yet
+	apply *application       // nil: there is nothing to apply
 }
 
 // Enrol registers a certificate at its first connect, or runs the template of
@@ -73,64 +70,30 @@ func (s *Store) prepare(e muster.Enrolment) (*enrolment, error) {
 	if err != nil {
 		return nil, err
 	}
-	job := &enrolment{Enrolment: e, store: s, now: s.now()}
+	now := s.now()
+	job := &enrolment{Enrolment: e, store: s}
 	job.fresh = muster.Certificate{
 		Account:     e.Account,
 		ID:          muster.Fingerprint(cert.Raw),
 		PEM:         e.PEM,
 		Status:      muster.PendingActivation,
 		AuthorityID: e.AuthorityID,
-		Created:     job.now,
-		Modified:    job.now,
+		Created:     now,
+		Modified:    now,
 		Revision:    1,
 		Generation:  randomUUID(),
 		NotBefore:   cert.NotBefore,
 		NotAfter:    cert.NotAfter,
 	}
-	r := e.Registration
-	if r == nil {
+	if e.Registration == nil {
 		return job, nil
 	}
-	if r.Status != muster.Active && r.Status != muster.Inactive {
-		return nil, fmt.Errorf("registration: status %q: want ACTIVE or INACTIVE: %w", r.Status, muster.ErrInvalid)
+	job.apply, err = newApplication(e.Account, e.AuthorityID, *e.Registration, now)
+	var o *obstacle
+	if errors.As(err, &o) {
+		job.Failure, err = cmp.Or(job.Failure, o.text), nil
 	}
-	if err := checkOverrides(r); err != nil {
-		return nil, fmt.Errorf("registration: %w", err)
-	}
-	if job.Failure == "" {
-		job.Failure = faultOf(r)
-	}
-	job.thingID = randomUUID()
-	job.made = map[string]muster.Policy{}
-	for _, g := range r.Policies {
-		if g.Document != "" {
-			job.made[g.Name] = newPolicy(e.Account, g.Name, g.Document, job.now)
-		}
-	}
-	return job, nil
-}
-
-// faultOf says what a template made that no registry takes, or returns "".
-func faultOf(r *muster.Registration) string {
-	if t := r.Thing; t != nil {
-		if err := checkThing(muster.Thing{Name: t.Name, Type: t.Type, Attributes: t.Attributes, Billing: t.Billing}); err != nil {
-			return err.Error()
-		}
-	}
-	documents := map[string]string{}
-	for _, g := range r.Policies {
-		if g.Document == "" {
-			continue
-		}
-		if err := checkPolicy(g.Name, g.Document); err != nil {
-			return err.Error()
-		}
-		if other, ok := documents[g.Name]; ok && other != g.Document {
-			return fmt.Sprintf("the policy %q is given with two documents", g.Name)
-		}
-		documents[g.Name] = g.Document
-	}
-	return ""
+	return job, err
 }
 
 // record returns the record of the certificate, or one that is yet to be
@@ -198,15 +161,16 @@ func (s *Store) enroller(t *tx, id string) (enroller, error) {
 // run applies the template to a record that is pending, or notes why it cannot.
 func (e *enrolment) run(t *tx, c *certificateTx) error {
 	failure := e.Failure
-	if failure == "" && e.Registration != nil {
-		plan, reason, err := e.plan(t, c)
-		if err != nil {
+	if failure == "" && e.apply != nil {
+		plan, err := e.apply.plan(t, c)
+		var o *obstacle
+		switch {
+		case err == nil:
+			return e.apply.apply(t, c, plan, e.apply.Status)
+		case !errors.As(err, &o):
 			return err
 		}
-		if reason == "" {
-			return e.apply(t, c, plan)
-		}
-		failure = reason
+		failure = o.text
 	}
 	failure = clip(failure)
 	if c.version != 0 && c.ProvisioningFailure == failure {
@@ -222,112 +186,4 @@ func clip(reason string) string {
 		reason = reason[:maxFailure-3] + "..."
 	}
 	return strings.ToValidUTF8(reason, "")
-}
-
-// plan is what a registration is going to write beside the certificate.
-type plan struct {
-	thing    *muster.Thing // nil: none, or one that stays as it is
-	version  uint64        // of the thing's document; 0: it is new
-	policies []muster.Policy
-	attached muster.Certificate // its Things and Policies after
-}
-
-// plan judges a registration before anything of it is written. A reason is one
-// clear sentence for the operator.
-func (e *enrolment) plan(t *tx, c *certificateTx) (p plan, reason string, err error) {
-	p.attached = c.Certificate
-	if e.Registration.Thing != nil {
-		if reason, err = e.planThing(t, &p); reason != "" || err != nil {
-			return p, reason, err
-		}
-		p.attached.Things, _ = with(p.attached.Things, e.Registration.Thing.Name)
-	}
-	for _, g := range e.Registration.Policies {
-		if reason, err = e.planPolicy(t, &p, g); reason != "" || err != nil {
-			return p, reason, err
-		}
-		p.attached.Policies, _ = with(p.attached.Policies, g.Name)
-	}
-	if n := len(p.attached.Things); n > maxThings {
-		return p, fmt.Sprintf("%d things would be attached to the certificate, at most %d may", n, maxThings), nil
-	}
-	if n := len(p.attached.Policies); n > maxPolicies {
-		return p, fmt.Sprintf("%d policies would be attached to the certificate, at most %d may", n, maxPolicies), nil
-	}
-	return p, "", nil
-}
-
-func (e *enrolment) planThing(t *tx, p *plan) (reason string, err error) {
-	want := e.Registration.Thing
-	have, version, err := read[muster.Thing](t, KindThing, docID(KindThing, e.Account, want.Name))
-	if err == nil {
-		return e.planOverride(t, p, have, version)
-	}
-	if !errors.Is(err, muster.ErrNotFound) {
-		return "", err
-	}
-	thing := &muster.Thing{
-		Account: e.Account, Name: want.Name, ID: e.thingID, Type: want.Type, Groups: sortedNames(want.Groups),
-		Attributes: want.Attributes, Billing: want.Billing, Authority: e.AuthorityID, Created: e.now, Revision: 1,
-	}
-	if reason := crowded(thing.Name, thing.Groups, 0); reason != "" {
-		return reason, nil
-	}
-	switch err := checkThingTargets(t, thing); {
-	case errors.Is(err, muster.ErrNotFound):
-		return fmt.Sprintf("the thing %q cannot be made: %v; create it first", want.Name, err), nil
-	case err != nil:
-		return "", err
-	}
-	p.thing = thing
-	return "", nil
-}
-
-func (e *enrolment) planPolicy(t *tx, p *plan, g muster.RegistrationGrant) (reason string, err error) {
-	have, _, err := read[muster.Policy](t, KindPolicy, docID(KindPolicy, e.Account, g.Name))
-	if err != nil && !errors.Is(err, muster.ErrNotFound) {
-		return "", err
-	}
-	made, given := e.made[g.Name]
-	switch {
-	case err == nil && g.Document != "" && !holdsDocument(have, g.Document):
-		return fmt.Sprintf("the policy %q exists with another document", g.Name), nil
-	case err == nil:
-		return "", nil
-	case !given:
-		return fmt.Sprintf("the policy %q does not exist; create it first", g.Name), nil
-	}
-	if !slices.ContainsFunc(p.policies, func(q muster.Policy) bool { return q.Name == g.Name }) {
-		p.policies = append(p.policies, made)
-	}
-	return "", nil
-}
-
-// holdsDocument says whether a version has this text: an operator who put a
-// stricter one in force still has the policy that the template means.
-func holdsDocument(p muster.Policy, document string) bool {
-	return slices.ContainsFunc(p.Versions, func(v muster.PolicyVersion) bool { return v.Document == document })
-}
-
-func (e *enrolment) apply(t *tx, c *certificateTx, p plan) error {
-	if p.thing != nil {
-		if err := t.put(p.version, p.thing); err != nil {
-			return err
-		}
-	}
-	for i := range p.policies {
-		if err := t.put(0, &p.policies[i]); err != nil {
-			return err
-		}
-	}
-	c.Things, c.Policies = p.attached.Things, p.attached.Policies
-	c.provisioned = true
-	if e.Registration.Thing != nil {
-		c.thing = e.Registration.Thing.Name
-	}
-	if c.version != 0 {
-		c.Revision++
-	}
-	c.Status, c.Modified, c.ProvisioningFailure = e.Registration.Status, e.now, ""
-	return t.putCertificate(c)
 }

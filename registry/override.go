@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,42 +50,39 @@ func checkOverrides(r *muster.Registration) error {
 
 // planOverride judges a template whose thing exists. A limit, or the existence
 // of a type or group, is judged on what would be written.
-func (e *enrolment) planOverride(t *tx, p *plan, have muster.Thing, version uint64) (reason string, err error) {
-	want := e.Registration.Thing
-	foreign := have.Authority != "" && have.Authority != e.AuthorityID
+func (a *application) planOverride(t *tx, p *plan, have muster.Thing, version uint64) error {
+	want := a.Thing
+	foreign := a.origin != "" && have.Authority != "" && have.Authority != a.origin
 	if want.Override == nil {
 		if foreign {
-			return fmt.Sprintf("the thing %q was provisioned under the authority %s and is not taken over; give it OverrideSettings in the template if it is to be", want.Name, have.Authority), nil
+			return obstructed("the thing %q was provisioned under the %s and is not taken over; give it OverrideSettings in the template if it is to be", want.Name, originText(have.Authority))
 		}
-		return "", nil
+		return nil
 	}
 	for _, s := range settings(want.Override) {
 		if s.value == muster.OverrideFail {
-			return fmt.Sprintf("the thing %q exists, and the template's OverrideSettings say FAIL for %s", want.Name, s.name), nil
+			return &obstacle{fmt.Sprintf("the thing %q exists, and the template's OverrideSettings say FAIL for %s", want.Name, s.name), muster.ErrConflict}
 		}
 	}
 	thing := overridden(have, want)
 	if foreign && slices.ContainsFunc(settings(want.Override), setting.writes) {
-		thing.Authority = e.AuthorityID
+		thing.Authority = a.origin
 	}
 	if sameThing(thing, have) {
-		return "", nil
+		return nil
 	}
 	thing.Revision++
 	if err := checkAttributes(thing.Attributes, thing.Type != ""); err != nil {
-		return fmt.Sprintf("the thing %q cannot be changed: %v", want.Name, err), nil
+		return obstructed("the thing %q cannot be changed: %v", want.Name, err)
 	}
 	if reason := crowded(thing.Name, thing.Groups, len(have.Groups)); reason != "" {
-		return reason, nil
+		return obstructed("%s", reason)
 	}
-	switch err := checkThingTargets(t, &thing); {
-	case errors.Is(err, muster.ErrNotFound):
-		return fmt.Sprintf("the thing %q cannot be changed: %v; create it first", want.Name, err), nil
-	case err != nil:
-		return "", err
+	if err := targets(t, &thing, "changed"); err != nil {
+		return err
 	}
 	p.thing, p.version = &thing, version
-	return "", nil
+	return nil
 }
 
 // overridden returns a thing as a template wants it; have stays as it is.
