@@ -72,7 +72,7 @@ func newReport(h backupHeader) BackupReport {
 func (r *BackupReport) add(k Kind, v any) {
 	r.Documents++
 	r.Kinds[k]++
-	if c, ok := v.(*muster.Certificate); ok {
+	if c, ok := v.(*muster.Certificate); ok && c.Claim == "" {
 		r.Certificates[c.Status]++
 	}
 }

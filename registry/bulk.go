@@ -126,8 +126,8 @@ func (j *settling) judge(r Reader, ids []string, t *tx) error {
 	}
 	for _, id := range ids {
 		c, version, err := read[muster.Certificate](r, KindCert, docID(KindCert, j.account, id))
-		if errors.Is(err, muster.ErrNotFound) {
-			j.tell(id, OutcomeSkipped, "it is not registered (any more)", c)
+		if errors.Is(err, muster.ErrNotFound) || err == nil && !own(&c, j.now) {
+			j.tell(id, OutcomeSkipped, "it is not registered (any more)", muster.Certificate{})
 			continue
 		}
 		if err != nil {

@@ -20,7 +20,8 @@ type holders struct {
 	tombstones   []muster.Tombstone
 }
 
-// Find returns the records and tombstones of this fingerprint in every account.
+// Find returns the records and tombstones of this fingerprint in every account,
+// claims among them and what has expired and is not swept yet.
 func (s *Store) Find(ctx context.Context, id string) ([]muster.Certificate, []muster.Tombstone, error) {
 	h, err := s.find(ctx, id)
 	if err != nil {
@@ -90,11 +91,12 @@ func unshared(c muster.Certificate) muster.Certificate {
 	return c
 }
 
-// Certificate returns a certificate of the account.
+// Certificate returns a certificate of the account. A claim, and one that has
+// expired, is ErrNotFound.
 func (s *Store) Certificate(ctx context.Context, account, id string) (muster.Certificate, error) {
-	h, err := s.find(ctx, id)
-	if err != nil {
-		return muster.Certificate{}, err
+	c, err := s.current(ctx, account, id)
+	if err == nil && c.Claim != "" {
+		return muster.Certificate{}, fmt.Errorf("certificate %s: %w", id, muster.ErrNotFound)
 	}
 	for _, c := range h.certificates {
 		if c.Account == account {
@@ -249,11 +251,23 @@ func (c *certificateTx) become(status muster.Status, now time.Time) {
 }
 
 func (t *tx) certificate(account, id string) (*certificateTx, error) {
+	c, err := t.anyCertificate(account, id)
+	if err == nil && !own(&c.Certificate, t.now) {
+		return &certificateTx{}, fmt.Errorf("certificate %s: %w", id, muster.ErrNotFound)
+	}
+	return c, err
+}
+
+func (t *tx) anyCertificate(account, id string) (*certificateTx, error) {
 	c, version, err := read[muster.Certificate](t, KindCert, docID(KindCert, account, id))
 	return &certificateTx{Certificate: c, version: version, was: c.Status, failed: c.ProvisioningFailure}, err
 }
 
 func (t *tx) putCertificate(c *certificateTx) error {
+	if c.Status == muster.PendingTransfer && len(c.Things)+len(c.Policies) > 0 {
+		return fmt.Errorf("certificate %s: it is PENDING_TRANSFER, and nothing can be attached to it: %w", c.ID, muster.ErrInvalid)
+	}
+	c.settle()
 	t.count(&c.Certificate, c.was, c.Status)
 	t.tell(c)
 	return t.put(c.version, &c.Certificate)
@@ -271,6 +285,9 @@ func (t *tx) removeCertificate(c *certificateTx) error {
 // count notes what a change of status does to the figures: of all certificates,
 // and of those of the authority that wait.
 func (t *tx) count(c *muster.Certificate, from, to muster.Status) {
+	if c.Claim != "" { // as IndexStatus, from which they are counted
+		return
+	}
 	t.status.add(from, -1)
 	t.status.add(to, 1)
 	var n int64

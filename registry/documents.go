@@ -52,7 +52,12 @@ const (
 	IndexPolicy    = "policy"    // cert, thinggroup: account, policy
 	IndexSubject   = "subject"   // authority: SHA-256 of the subject in hex, created
 	IndexTemplate  = "template"  // authority: account, template, created
-	IndexExpiry    = "expiry"    // tombstone, answer: the time it may be swept
+	IndexExpiry    = "expiry"    // tombstone, answer, cert that has a date: the time it may be swept
+	IndexClaim     = "claim"     // cert that is a claim, and in no list: account, the time it expires
+	IndexType      = "type"      // thing: account, thing type
+	IndexGroup     = "group"     // thing: account, group that it is in
+	IndexParent    = "parent"    // thinggroup: account, parent or "", name
+	IndexAncestor  = "ancestor"  // thinggroup: account, any group above it, name
 )
 
 // authorityDoc is how an authority is stored: a closure that writes one parses
@@ -229,7 +234,15 @@ func authorityEntries(a *authorityDoc) []Entry {
 }
 
 func certificateEntries(c *muster.Certificate) []Entry {
-	entries := make([]Entry, 0, 5+len(c.Things)+len(c.Policies))
+	entries := make([]Entry, 0, 6+len(c.Things)+len(c.Policies))
+	if !c.Expires.IsZero() {
+		entries = append(entries, Entry{Index: IndexExpiry, Key: appendTime(nil, c.Expires)})
+	}
+	if c.Claim != "" {
+		return append(entries,
+			Entry{Index: IndexClaim, Key: appendTime(Key(c.Account), c.Expires)},
+			Entry{Index: IndexDefault, Key: []byte(c.ID), Unique: true})
+	}
 	entries = append(entries,
 		Entry{Index: IndexOwner, Key: appendTime(Key(c.Account), c.Created)},
 		Entry{Index: IndexStatus, Key: appendTime(Key(c.Account, string(c.Status)), c.Created)})

@@ -28,6 +28,9 @@ func (t *tx) tell(c *certificateTx) {
 }
 
 func (t *tx) note(c *certificateTx, e muster.Event) {
+	if c.Claim != "" { // it is on no list either
+		return
+	}
 	e.Account, e.CertificateID, e.AuthorityID = c.Account, c.ID, c.AuthorityID
 	t.events = append(t.events, e)
 }

@@ -76,7 +76,7 @@ func (c *checker) found() []error {
 func indexes() []string {
 	return []string{
 		IndexEndpoint, IndexDefault, IndexOwner, IndexAuthority, IndexStatus, IndexSigned, IndexThing, IndexPolicy,
-		IndexSubject, IndexTemplate, IndexExpiry,
+		IndexSubject, IndexTemplate, IndexExpiry, IndexClaim, IndexType, IndexGroup, IndexParent, IndexAncestor,
 	}
 }
 
@@ -240,8 +240,23 @@ func (c *checker) certificate(d *muster.Certificate) {
 	if found {
 		c.breaks("%s: there is a tombstone too", what)
 	}
+	c.expiry(what, d)
 	if d.Revision < 1 || d.Generation == "" || d.Status == "" {
 		c.breaks("%s: revision %d, generation %q, status %q", what, d.Revision, d.Generation, d.Status)
+	}
+	c.transfer(what, d)
+}
+
+// expiry demands that a claim has a date and nothing else, and that no other
+// record has one unless it waits.
+func (c *checker) expiry(what string, d *muster.Certificate) {
+	dated, bare := !d.Expires.IsZero(), d.AuthorityID == "" && len(d.Things)+len(d.Policies) == 0
+	switch {
+	case d.Claim != "" && !(dated && bare && d.Status == muster.Active && d.Mode == muster.ModeDefault):
+		c.breaks("%s: a claim for %s: status %s, mode %s, expires %v, authority %q, things %q, policies %q",
+			what, d.Claim, d.Status, d.Mode, d.Expires, d.AuthorityID, d.Things, d.Policies)
+	case d.Claim == "" && dated && d.Status != muster.PendingActivation:
+		c.breaks("%s: it is %s and expires at %v", what, d.Status, d.Expires)
 	}
 }
 

@@ -13,11 +13,14 @@ import (
 // parent, each once and by name; and the thing that is named as the client ID,
 // if the certificate is attached to it. Watch names everything that was looked
 // at, so that a change of one of these, and of nothing else, asks for a new
-// answer. It is read from the caches, not from one state: ask again at a change.
+// answer. A claim has one policy, which it brings. It is read from the caches, not from one state: ask again at a change.
 func (s *Store) Principal(ctx context.Context, account, certificateID, clientID string) (muster.Principal, error) {
 	c, err := s.Certificate(ctx, account, certificateID)
 	if err != nil {
 		return muster.Principal{}, err
+	}
+	if c.Claim != "" {
+		return claimPrincipal(c), nil
 	}
 	w := &principalWalk{store: s, account: account, policies: slices.Clone(c.Policies)}
 	w.principal.Certificate = c

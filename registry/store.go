@@ -119,6 +119,7 @@ func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microseco
 type tx struct {
 	Tx
 	written []writtenDoc
+	now     time.Time // when the closure began
 	pending map[pendingKey]int64
 	status  byStatus // what it did to the figures of certificates
 	events  []muster.Event
@@ -145,7 +146,7 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 	var last *tx
 	var written []writtenDoc // by all runs of fn
 	err := s.engine.Update(ctx, func(e Tx) error {
-		last = &tx{Tx: e}
+		last = &tx{Tx: e, now: s.now()}
 		err := fn(last)
 		for _, w := range last.written {
 			s.forget(w.kind, w.id, writeBegins)

@@ -19,7 +19,7 @@ const (
 
 // Run counts the certificates by status, and then sweeps at once and every minute
 // until ctx ends, which returns nil:
-// certificates PENDING_ACTIVATION for longer than PendingTTL, tombstones whose
+// certificates past their date or PENDING_ACTIVATION for longer than PendingTTL, tombstones whose
 // certificate has expired, and OCSP answers past their time. It fails if either
 // does, unless the engine says so itself by Err.
 func (s *Store) Run(ctx context.Context) error {
@@ -47,6 +47,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		return err
 	}
 	errs := []error{
+		s.sweepRecords(ctx, now),
 		s.sweepExpired(ctx, KindTombstone, now.Add(-tombstoneGrace)),
 		s.sweepExpired(ctx, KindAnswer, now),
 		s.saveKeyUses(ctx),
@@ -69,7 +70,7 @@ func (s *Store) sweepPending(ctx context.Context, account string, before time.Ti
 		n := 0
 		for _, d := range docs {
 			_, id := split(KindCert, d.ID)
-			c, err := t.certificate(account, id)
+			c, err := t.anyCertificate(account, id)
 			if err != nil {
 				return 0, err
 			}
