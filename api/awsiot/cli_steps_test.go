@@ -164,7 +164,7 @@ func testCLIRefusals(t *testing.T, c *cli, device string) {
 	c.refuse(t, "ResourceNotFoundException", "describe-certificate", "--certificate-id", strings.Repeat("0", 64))
 	c.refuse(t, "CertificateStateException", "delete-certificate", "--certificate-id", device)
 	c.refuse(t, "InvalidRequestException", "describe-endpoint", "--endpoint-type", "iot:Data")
-	c.refuse(t, "UnknownOperationException", "list-thing-groups") // not there yet
+	c.refuse(t, "InvalidRequestException", "list-jobs") // Muster has no jobs
 
 	wrong := *c
 	wrong.env = append(wrong.env[:len(wrong.env):len(wrong.env)], "AWS_SECRET_ACCESS_KEY="+strings.Repeat("x", 40))

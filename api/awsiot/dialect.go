@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/muster-mqtt/muster/api/sigv4"
@@ -17,6 +18,9 @@ type Config struct {
 	Store  *registry.Store
 	Region string           // of ARNs and of the scope of signatures
 	Now    func() time.Time // the clock that signatures are held to; default time.Now
+	// Publishable reports whether devices may publish on a topic that begins with $,
+	// if their policies allow it. nil: on none.
+	Publishable func(topic string) bool
 }
 
 // Dialect answers requests to AWS IoT. It is safe for concurrent use.
@@ -25,6 +29,8 @@ type Dialect struct {
 	region   string
 	verifier *sigv4.Verifier
 	routes   []route
+	// publishable is Config.Publishable; nil is allowed.
+	publishable func(topic string) bool
 }
 
 // New returns the dialect.
@@ -43,7 +49,7 @@ func New(c Config) (*Dialect, error) {
 	if err != nil {
 		return nil, fmt.Errorf("awsiot: %w", err)
 	}
-	return &Dialect{store: c.Store, region: c.Region, verifier: verifier, routes: routes(operations())}, nil
+	return &Dialect{store: c.Store, region: c.Region, verifier: verifier, publishable: c.Publishable, routes: routes(slices.Concat(operations(), refusedOperations()))}, nil
 }
 
 // Speaks is true: AWS IoT spreads its paths over the whole host, so that its

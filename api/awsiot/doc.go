@@ -6,6 +6,7 @@
 // decodes its members, checks their form, calls the registry.Store and encodes
 // the answer. Errors get their AWS names in errors.go and nowhere else.
 //
-// Operations that AWS has and Muster does not have yet are answered by 404 or
-// 405 and UnknownOperationException.
+// Operations that AWS has and Muster has not are known and refused by their
+// names (refused.go); what no operation of AWS's is, is answered by 404 or 405
+// and UnknownOperationException.
 package awsiot

@@ -1,0 +1,21 @@
+package awsiot
+
+// Implemented returns the names of the operations that Muster has.
+func Implemented() (names []string) {
+	for _, o := range operations() {
+		names = append(names, o.name)
+	}
+	return names
+}
+
+// Refused returns the operations that it has not, with what they answer.
+func Refused() map[string]string {
+	answers := make(map[string]string)
+	for _, r := range refusals() {
+		answers[r.name] = r.fault().code
+		if r.instead() == "" {
+			answers[r.name] = "" // nobody would know what to do
+		}
+	}
+	return answers
+}
