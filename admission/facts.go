@@ -49,6 +49,7 @@ type RecordFacts struct {
 	AuthorityID string        `json:"authorityId,omitempty"` // "" when it was registered without one
 	Created     time.Time     `json:"created,omitzero"`
 	Failure     string        `json:"failure,omitempty"` // why its template failed when it last ran
+	Expires     time.Time     `json:"expires,omitzero"`  // when the record goes by itself; zero: never
 }
 
 // AuthorityState is what rule 7 asks of the authority.

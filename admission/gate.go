@@ -348,8 +348,14 @@ func (c *Candidate) judge(f *Facts) Decision {
 }
 
 // Expiry returns the moment after which the certificate of c is refused for its
-// validity.
-func (g *Gate) Expiry(c *Candidate) time.Time { return c.Leaf.NotAfter.Add(g.skew) }
+// validity, or for that of its record as it was when c was judged last.
+func (g *Gate) Expiry(c *Candidate) time.Time {
+	expiry := c.Leaf.NotAfter.Add(g.skew)
+	if e := c.Facts.Record.Expires; !e.IsZero() && e.Before(expiry) {
+		return e
+	}
+	return expiry
+}
 
 // Session is a client that was admitted, as its transport sees it: what to do
 // when the registry changes, and when the transport has ended. Package hooks

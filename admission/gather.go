@@ -40,7 +40,7 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, erro
 	var issuerID string
 	if i := slices.IndexFunc(records, func(r muster.Certificate) bool { return r.Account == f.Account }); i >= 0 {
 		f.Record = RecordFacts{Status: records[i].Status, AuthorityID: records[i].AuthorityID,
-			Created: records[i].Created, Failure: records[i].ProvisioningFailure}
+			Created: records[i].Created, Failure: records[i].ProvisioningFailure, Expires: records[i].Expires}
 		issuerID, err = g.recordedAuthority(ctx, &f)
 	} else {
 		issuerID, err = g.signingAuthority(ctx, &f, sg.get)

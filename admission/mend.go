@@ -41,8 +41,11 @@ func Mend(r muster.Reason, f Facts) string {
 	case muster.ReasonProvisioningFailed:
 		return "correct what the failure names, in the template (muster template lint FILE checks it), the certificate or the registry; the template runs again at the device's next connect"
 	case muster.ReasonPendingActivation:
-		return fmt.Sprintf("activate it: aws iot update-certificate --certificate-id %s --new-status ACTIVE, or muster cert approve %s; or bind a template to authority %s",
-			id, id, f.authorityID())
+		activate := fmt.Sprintf("activate it: aws iot update-certificate --certificate-id %s --new-status ACTIVE, or muster cert approve %s", id, id)
+		if f.Record.Status != "" && f.Record.AuthorityID == "" { // the account's own issuing authority signed it
+			return activate
+		}
+		return activate + "; or bind a template to authority " + f.authorityID()
 	case muster.ReasonRevocationUnknown:
 		return mendRevocation(f)
 	case muster.ReasonPolicyDenied:
@@ -126,7 +129,10 @@ func mendProfile(l LeafFacts) string {
 }
 
 func mendValidity(f Facts) string {
-	if f.Now.Before(f.Leaf.NotBefore) {
+	switch {
+	case f.Record.expired(f.Now):
+		return "give the device a new claim (aws iot create-provisioning-claim), or let it ask for a certificate again: what was not used in time is gone"
+	case f.Now.Before(f.Leaf.NotBefore):
 		return "wait until the certificate is valid, or set the clock of this machine or of the issuer right; admission.clock_skew is what is tolerated"
 	}
 	return "give the device a new certificate that is valid now, or set the clock of this machine right"

@@ -103,6 +103,10 @@ func (f *Facts) registrable() bool {
 	return f.Record.Status == muster.PendingActivation && f.Record.AuthorityID != ""
 }
 
+func (r *RecordFacts) expired(now time.Time) bool {
+	return !r.Expires.IsZero() && !now.Before(r.Expires)
+}
+
 // A CA certificate that was registered without an authority is one that
 // `openssl req -x509` made: it vouches for nothing but itself.
 func profileRule(f *Facts) (Verdict, muster.Reason, bool) {
@@ -113,7 +117,12 @@ func profileRule(f *Facts) (Verdict, muster.Reason, bool) {
 	return silent()
 }
 
+// The date of a record was set by the clock that it is held to: no skew lengthens
+// the five minutes of a claim.
 func validityRule(f *Facts) (Verdict, muster.Reason, bool) {
+	if f.Record.expired(f.Now) {
+		return refuse(muster.ReasonOutsideValidity)
+	}
 	if f.Now.Add(f.Skew).Before(f.Leaf.NotBefore) || f.Now.Add(-f.Skew).After(f.Leaf.NotAfter) {
 		return refuse(muster.ReasonOutsideValidity)
 	}
@@ -263,6 +272,9 @@ func sawProfile(f *Facts) string {
 }
 
 func sawValidity(f *Facts) string {
+	if f.Record.expired(f.Now) {
+		return fmt.Sprintf("its record expired at %s, and it is %s", f.Record.Expires.UTC().Format(time.RFC3339), f.Now.UTC().Format(time.RFC3339))
+	}
 	return fmt.Sprintf("valid from %s to %s, and it is %s",
 		f.Leaf.NotBefore.UTC().Format(time.RFC3339), f.Leaf.NotAfter.UTC().Format(time.RFC3339),
 		f.Now.UTC().Format(time.RFC3339))
