@@ -33,7 +33,7 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
 	case s == nil || s.kicked.Load() != nil:
 		return false
 	case write:
-		return topic == "" || s.mayPublish(topic, false)
+		return topic == "" || s.mayPublish(topic, false) || s.mayAsk(topic)
 	case strings.ContainsAny(topic, "+#") || mqtt.IsSharedFilter(topic):
 		return true
 	}
@@ -193,17 +193,24 @@ func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *m
 }
 
 // OnPublish judges what OnACLCheck could not see: the topic behind an alias,
-// and whether the message may be retained.
+// and whether the message may be retained. A request to the server goes to
+// nobody else.
 func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (out packets.Packet, err error) {
 	if cl.Net.Inline {
 		return pk, nil
 	}
 	defer h.guard("OnPublish", func() { err = packets.ErrRejectPacket })
 	aliased := pk.Properties.TopicAliasFlag
-	if !aliased && !pk.FixedHeader.Retain {
+	own := strings.HasPrefix(pk.TopicName, "$")
+	if !aliased && !pk.FixedHeader.Retain && !own {
 		return pk, nil
 	}
 	s := sessionOf(cl)
+	if own && s != nil && s.mayAsk(pk.TopicName) {
+		out = pk
+		out.Ignore, out.FixedHeader.Retain = true, false
+		return out, nil
+	}
 	if s != nil && s.mayPublish(pk.TopicName, pk.FixedHeader.Retain) {
 		return pk, nil
 	}

@@ -134,6 +134,9 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 	if v := s.bound.Load().Evaluate(policy.Connect, cl.ID); v != policy.Allowed {
 		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: g.denial(policy.Connect, cl.ID)}, false
 	}
+	if g.claim {
+		s.beginClaim()
+	}
 	if d, ok := s.judgeWill(asked, &g); !ok {
 		return d, false
 	}
@@ -143,19 +146,33 @@ func (h *Hook) open(ctx context.Context, cl *mqtt.Client, c *admission.Candidate
 			Detail: fmt.Sprintf("client %.128q is being taken over by others", cl.ID)}, false
 	}
 	s.unlock = unlock
-	if old, ok := h.server.Clients.Get(cl.ID); ok && old.Net.Conn != nil {
-		if !old.Closed() {
-			h.takenOver(sessionOf(old), c)
-		}
-		// mochi writes a DISCONNECT to it from our goroutine.
-		stop := cutAfter(kickTimeout, old.Net.Conn)
-		s.unlock = func() { stop(); unlock() }
+	if d, ok := s.displace(); !ok {
+		return d, false
 	}
 	if !s.transient() {
 		if r, detail := h.keeper.Refuses(cl.ID); r != "" {
 			return admission.Decision{Reason: r, Detail: detail}, false
 		}
 	}
+	return admission.Decision{}, true
+}
+
+// displace makes ready to take the client ID, whose lock is held, from who has it.
+func (s *Session) displace() (admission.Decision, bool) {
+	old, ok := s.hook.server.Clients.Get(s.client.ID)
+	if ok && !s.mayDisplace(old) {
+		return admission.Decision{Reason: muster.ReasonPolicyDenied, Detail: fmt.Sprintf(
+			"a claim certificate may not take client ID %.128q from another certificate", s.client.ID)}, false
+	}
+	if !ok || old.Net.Conn == nil {
+		return admission.Decision{}, true
+	}
+	if !old.Closed() {
+		s.hook.takenOver(sessionOf(old), s.candidate)
+	}
+	// mochi writes a DISCONNECT to it from our goroutine.
+	stop, unlock := cutAfter(kickTimeout, old.Net.Conn), s.unlock
+	s.unlock = func() { stop(); unlock() }
 	return admission.Decision{}, true
 }
 

@@ -88,6 +88,7 @@ type Config struct {
 	// is cut off; so long it may hold up those who publish to it. Default 5 s.
 	WriteTimeout time.Duration
 	Keeper       Keeper   // of the same server's sessions; nil for none
+	Requests     Requests // what clients may ask on topics that begin with $; nil for nothing
 	Observer     Observer // nil for none
 	Log          zerolog.Logger
 }
@@ -116,6 +117,7 @@ type Hook struct {
 	keepAlive    uint16
 	writeTimeout time.Duration
 	keeper       Keeper
+	requests     Requests
 	observer     Observer
 	log          zerolog.Logger
 	refusalLog   zerolog.Logger // bounded rate, for what devices cause again and again
@@ -160,7 +162,7 @@ func New(c Config) (*Hook, error) {
 		server:     c.Server, gate: c.Gate, principals: c.Principals, policies: c.Policies, region: c.Region,
 		refusals: c.Refusals, closeFirst: c.CloseFirst,
 		keepAlive:    uint16(min(max(c.KeepAliveMax/time.Second, 1), maxKeepAlive)),
-		writeTimeout: c.WriteTimeout, keeper: c.Keeper, observer: c.Observer, log: c.Log,
+		writeTimeout: c.WriteTimeout, keeper: c.Keeper, requests: c.Requests, observer: c.Observer, log: c.Log,
 	}, nil
 }
 
@@ -171,7 +173,7 @@ func (h *Hook) ID() string { return "muster" }
 func (h *Hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnUnsubscribed,
-		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
+		mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnSelectSubscribers, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnPublishDropped, mqtt.OnQosPublish, mqtt.OnSysInfoTick,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnDisconnect, mqtt.OnStopped,
 	}, b) >= 0
 }
@@ -202,6 +204,9 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) (out packets.P
 	case packets.Connack:
 		correct(&pk)
 		h.announce(&pk)
+		if s := sessionOf(cl); s != nil && s.claim { // MQTT 5 §3.2.2.3.2
+			pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 0, true
+		}
 	case packets.Pubrec: // of a message that was sent again, which 0x91 would end [MQTT-4.3.3-10]
 		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {
 			pk.ReasonCode, pk.Properties.ReasonString = packets.CodeSuccess.Code, ""

@@ -40,6 +40,7 @@ func TestEveryMethodRecovers(t *testing.T) {
 			_, err := h.OnPublish(panicking(t), packets.Packet{FixedHeader: packets.FixedHeader{Retain: true}, TopicName: "a"})
 			return err != nil
 		},
+		mqtt.OnPublished:       func(h *Hook) bool { h.OnPublished(nil, packets.Packet{Ignore: true}); return true },
 		mqtt.OnPublishDropped:  func(h *Hook) bool { h.OnPublishDropped(nil, none); return true },
 		mqtt.OnQosPublish:      func(h *Hook) bool { h.OnQosPublish(nil, typed(packets.Publish), 0, 0); return true },
 		mqtt.OnSysInfoTick:     func(h *Hook) bool { h.OnSysInfoTick(nil); return true },

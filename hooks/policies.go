@@ -68,12 +68,16 @@ type grounds struct {
 	names     []muster.PrincipalPolicy // of the documents
 	documents []*policy.Document
 	variables policy.Variables
+	claim     bool // they are those of a claim certificate
 }
 
 // grounds compiles the policies of a principal, and gathers the variables of
-// the session.
+// the session. A claim certificate has one policy, whatever may be attached to it.
 func (h *Hook) grounds(p muster.Principal, c *admission.Candidate, clientID string, asked policy.ConnectAttributes) (grounds, error) {
-	g := grounds{realm: h.policies.realm(h.region, c.Account), names: p.Policies}
+	if template := p.Certificate.Claim; template != "" {
+		p.Policies = []muster.PrincipalPolicy{claimPolicy(h.region, c.Account, template)}
+	}
+	g := grounds{realm: h.policies.realm(h.region, c.Account), names: p.Policies, claim: p.Certificate.Claim != ""}
 	for _, text := range p.Policies {
 		d, err := h.policies.compile(text.Document)
 		if err != nil {

@@ -27,6 +27,7 @@ type Session struct {
 	candidate *admission.Candidate
 	transport net.Conn
 	asked     policy.ConnectAttributes     // set before anyone else knows the session
+	claim     bool                         // of a claim certificate; the same
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
 
 	kicked      atomic.Pointer[kick] // why it has to go; it may do nothing more meanwhile
@@ -180,7 +181,7 @@ func (s *Session) allowed(a policy.Action, name string) bool {
 }
 
 // mayPublish judges a topic name. Topics that begin with $ belong to the
-// server, and only the server publishes there.
+// server, and only the server publishes there; mayAsk judges what clients ask it.
 func (s *Session) mayPublish(topic string, retain bool) bool {
 	if topic == "" || topic[0] == '$' || tooDeep(topic) || !s.allowed(policy.Publish, topic) {
 		return false

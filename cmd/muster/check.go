@@ -42,6 +42,7 @@ func checkConfig(c *config.Config, settings config.Settings) findings {
 		f.warn("limits.connections", text) // nobody asked for as many as the default
 	}
 	f.webhooks(c)
+	f.fleetHooks(c)
 	f.registry(c.Registry.Path)
 	f.sessions(c)
 	f.dir(c.Admin.Path)

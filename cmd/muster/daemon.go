@@ -20,6 +20,7 @@ import (
 	"github.com/muster-mqtt/muster/api/awsiot"
 	"github.com/muster-mqtt/muster/broker"
 	"github.com/muster-mqtt/muster/config"
+	"github.com/muster-mqtt/muster/fleet"
 	"github.com/muster-mqtt/muster/hooks"
 	"github.com/muster-mqtt/muster/internal/metrics"
 	"github.com/muster-mqtt/muster/registry"
@@ -34,6 +35,7 @@ type daemon struct {
 	api     http.Handler
 
 	sessions *sessions.Store
+	fleet    *fleet.Service // of devices that provision themselves
 
 	devices, operators serverCertificate // of the listeners for them
 
@@ -81,6 +83,9 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *da
 	if err = d.openSessions(); err != nil {
 		return nil, err
 	}
+	if d.fleet, err = d.newFleet(); err != nil {
+		return nil, err
+	}
 	if d.broker, err = d.newBroker(); err != nil {
 		return nil, err
 	}
@@ -106,7 +111,8 @@ func (d *daemon) newBroker() (*broker.Broker, error) {
 			Refusals:      hooks.Refusals(c.MQTT.Refusals),
 			CloseFirst:    c.MQTT.FirstConnection == config.FirstConnectionClose,
 			OneConnection: hooks.OneConnection(c.MQTT.OneConnection),
-			KeepAliveMax:  c.MQTT.KeepAliveMax, Observer: hookObserver{d.metrics}, Log: d.log,
+			KeepAliveMax:  c.MQTT.KeepAliveMax, Requests: fleetRequests{d.fleet},
+			Observer: hookObserver{d.metrics}, Log: d.log,
 		})
 	}
 	stored, err := d.sessions.Accounts()
@@ -185,6 +191,7 @@ func (d *daemon) serve(services layer, patient context.Context, l *listeners, se
 	ctx := services.ctx
 	operators := d.loops.watch("api", l.api)[0]
 	services.Go(func() error { return d.follow(ctx, seq) })
+	services.Go(func() error { d.fleet.Run(ctx); return nil })
 	services.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
 	services.Go(func() error { return d.serveHTTP(ctx, patient, d.api, operators) })
 	services.Go(func() error { return d.serveHTTP(ctx, patient, d.probes(), l.http) })

@@ -35,6 +35,7 @@ type Metrics struct {
 	stageSeconds     family[Stage, prometheus.Observer]
 	ocsp             ocspMetrics
 	webhook          webhookMetrics
+	fleet            fleetMetrics
 	commits          commitMetrics
 	reloads          reloadMetrics
 	sessions         sessionMetrics
@@ -80,6 +81,7 @@ func New() *Metrics {
 			[]Stage{StageHandshake, StageInspect, StageOCSP, StageConnect, StageEnrol, StageRecheck}),
 		ocsp:     newOCSPMetrics(r),
 		webhook:  newWebhookMetrics(r),
+		fleet:    newFleetMetrics(r),
 		reloads:  newReloadMetrics(r),
 		commits:  newCommitMetrics(r),
 		sessions: newSessionMetrics(r),
