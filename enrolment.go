@@ -45,8 +45,8 @@ type Provisioned struct {
 }
 
 // Principal is what a connection may act as: the certificate, the policies that
-// reach it, and the thing whose name is the client ID, if the certificate is
-// attached to it.
+// reach it, and the thing that it is: the one that the certificate is attached to
+// exclusively, or else the one of its things whose name is the client ID.
 type Principal struct {
 	Certificate Certificate
 	Policies    []PrincipalPolicy // of the certificate and of the groups of its things
@@ -56,8 +56,8 @@ type Principal struct {
 
 // ResourceKey names a resource within an account.
 type ResourceKey struct {
-	Kind ResourceKind
-	ID   string // certificate or authority ID, or name
+	Kind ResourceKind `json:"kind"`
+	ID   string       `json:"id,omitempty"` // certificate or authority ID, or name
 }
 
 // PrincipalPolicy is a policy text in force.

@@ -77,6 +77,21 @@ type Registration struct {
 	// DeviceConfiguration is told to a device that provisions itself by a claim;
 	// a first connect has no place for it.
 	DeviceConfiguration map[string]string `json:"deviceConfiguration,omitempty"`
+	// Source is where the certificate comes from; nil if it is the one that
+	// connects, or that is provisioned by a claim.
+	Source *CertificateSource `json:"source,omitempty"`
+	// Resources are what the template names, by their logical IDs in it. That of
+	// the certificate has no ID here: it may be issued only later.
+	Resources map[string]ResourceKey `json:"resources,omitempty"`
+}
+
+// CertificateSource is the certificate that the template of a RegisterThing
+// request names: exactly one of ID, CSR and PEM.
+type CertificateSource struct {
+	ID    string `json:"id,omitempty"`    // of one that is registered
+	CSR   string `json:"csr,omitempty"`   // PEM; it is issued
+	PEM   string `json:"pem,omitempty"`   // it is registered unless it is already
+	CAPEM string `json:"caPem,omitempty"` // with PEM: which of several authorities signed it; "" where there is one
 }
 
 // RegistrationThing is the thing that a template makes or finds.

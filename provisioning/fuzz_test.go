@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/muster-mqtt/muster"
@@ -32,11 +33,12 @@ func FuzzParse(f *testing.F) {
 	for _, c := range refused(f) {
 		f.Add([]byte(c.template), c.params["AWS::IoT::Certificate::CommonName"], "")
 	}
-	for _, b := range blocks(f, "findings.txt") {
+	for _, b := range slices.Concat(blocks(f, "findings.txt"), blocks(f, "registerthing.txt")) {
 		f.Add([]byte(b.template), "lamp-0007", "DE")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, name, country string) {
 		agrees(t, body)
+		named(t, body, name)
 		template, err := provisioning.Parse(body)
 		if err != nil {
 			if template != nil || !errors.Is(err, muster.ErrInvalid) {
@@ -68,6 +70,29 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("without its white space: %+v, not %+v", other, got)
 		}
 	})
+}
+
+// named holds the templates of RegisterThing requests to the same, and to exactly
+// one certificate.
+func named(t *testing.T, body []byte, value string) {
+	template, err := provisioning.ParseRegisterThing(body)
+	if err != nil {
+		if template != nil || !errors.Is(err, muster.ErrInvalid) {
+			t.Fatalf("%v with %v", template, err)
+		}
+		return
+	}
+	r, err := template.Render(provisioning.Parameters{Given: map[string]string{"AWS::IoT::Certificate::Id": value}})
+	if err != nil {
+		if !errors.Is(err, muster.ErrInvalid) || !reflect.DeepEqual(r, muster.Registration{}) {
+			t.Fatalf("%+v with %v", r, err)
+		}
+		return
+	}
+	checkRegistration(t, r)
+	if s := r.Source; s == nil || (s.ID != "") == (s.CSR+s.PEM != "") || s.CSR != "" && s.PEM != "" {
+		t.Fatalf("source %+v", s)
+	}
 }
 
 func checkRegistration(t *testing.T, r muster.Registration) {

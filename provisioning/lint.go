@@ -28,7 +28,7 @@ type Finding struct {
 // errors and as many warnings. Parse accepts a template exactly if there is no
 // error, and its error is the first of them.
 func Lint(body []byte) []Finding {
-	p := read(body)
+	p := read(body, false)
 	if p.whole {
 		p.review()
 	}

@@ -134,7 +134,7 @@ func (e *env) value(n *node) string {
 	if e.probing {
 		return "x"
 	}
-	e.keep(missing(n.at, n.text))
+	e.keep(e.template.missing(n.at, n.text))
 	return ""
 }
 

@@ -165,7 +165,10 @@ func plainValue(der []byte) (value, problem string) {
 }
 
 // missing is the fault of a parameter without a value, where it is wanted.
-func missing(at *place, name string) *fault {
+func (t *Template) missing(at *place, name string) *fault {
+	if t.sourced {
+		return at.fault("give it one, or add a Default", "parameter %s has no value", shown(name))
+	}
 	o, known := originOf(name)
 	if !known {
 		return at.fault("add a Default", "parameter %s has no value: a first connect brings only those of the certificate (%s…, %s…)",

@@ -11,8 +11,16 @@ import (
 // Parse reads the text of a template, of at most 10,240 bytes. Its error names
 // the place and the mend of the first fault, and wraps muster.ErrInvalid; Lint
 // tells of all.
-func Parse(body []byte) (*Template, error) {
-	p := read(body)
+func Parse(body []byte) (*Template, error) { return parse(body, false) }
+
+// ParseRegisterThing reads the template of a RegisterThing request as Parse does,
+// but that it names its certificate itself: by exactly one of CertificateId,
+// CertificateSigningRequest and CertificatePem, the last with CACertificatePem if
+// need be.
+func ParseRegisterThing(body []byte) (*Template, error) { return parse(body, true) }
+
+func parse(body []byte, sourced bool) (*Template, error) {
+	p := read(body, sourced)
 	if len(p.faults) > 0 {
 		return nil, fmt.Errorf("%w template: %w", muster.ErrInvalid, p.faults[0])
 	}
@@ -37,9 +45,11 @@ type parser struct {
 	maps     []*value        // the mappings
 }
 
-// read parses a text; the template is good if there are no faults.
-func read(body []byte) *parser {
+// read parses a text; the template is good if there are no faults. sourced says
+// that it names its certificate itself.
+func read(body []byte, sourced bool) *parser {
 	p := &parser{used: map[string]bool{}, mapped: map[string]bool{}}
+	p.template.sourced = sourced
 	top, faults := decode(body)
 	for _, f := range faults {
 		p.keep(f)

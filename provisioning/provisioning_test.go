@@ -122,15 +122,8 @@ func refused(t testing.TB) []refusal {
 	cases := make([]refusal, len(blocks))
 	for i, b := range blocks {
 		cases[i] = refusal{name: b.name, template: b.template, want: strings.Join(b.says, "\n")}
-		for _, param := range b.params {
-			if cases[i].params == nil {
-				cases[i].params = map[string]string{}
-			}
-			key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
-			if s, err := strconv.Unquote(value); err == nil {
-				value = s
-			}
-			cases[i].params[key] = expand(value)
+		if b.params != nil {
+			cases[i].params = given(b.params)
 		}
 	}
 	return cases

@@ -21,6 +21,9 @@ var (
 	attributeRule = rule{regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#-]{1,128}$`), "write 1 to 128 letters, digits, or _ . , @ / : # -"}
 	valueRule     = rule{regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}$`), "write up to 800 letters, digits, or _ . , @ / : # = [ ] -"}
 	policyRule    = rule{regexp.MustCompile(`^[\w+=,.@-]{1,128}$`), "write 1 to 128 letters, digits, or _ + = , . @ -"}
+	idRule        = rule{regexp.MustCompile(`^[a-fA-F0-9]{64}$`), "write the 64 hex digits of a certificate's ID"}
+	csrRule       = rule{regexp.MustCompile(`-----BEGIN (NEW )?CERTIFICATE REQUEST-----`), "write a certificate signing request in PEM"}
+	pemRule       = rule{regexp.MustCompile(`-----BEGIN CERTIFICATE-----`), "write a certificate in PEM"}
 	statusRule    = rule{regexp.MustCompile(`^(?i:ACTIVE|INACTIVE)$`), "write ACTIVE or INACTIVE"}
 	mergeRule     = rule{regexp.MustCompile(`^(DO_NOTHING|REPLACE|FAIL|MERGE)$`), "write DO_NOTHING, REPLACE, FAIL or MERGE"}
 	replaceRule   = rule{regexp.MustCompile(`^(DO_NOTHING|REPLACE|FAIL)$`), "write DO_NOTHING, REPLACE or FAIL (MERGE is for AttributePayload and ThingGroups alone)"}
@@ -58,15 +61,22 @@ func (e *env) registration() muster.Registration {
 		StatusOverride:      muster.Override(e.checked(t.override, replaceRule)),
 		Thing:               e.thing(t.thing),
 		DeviceConfiguration: e.configuration(t.configuration),
+		Source:              e.source(t),
+		Resources:           map[string]muster.ResourceKey{t.certificate: {Kind: muster.KindCertificate}},
+	}
+	if r.Thing != nil {
+		r.Resources[t.thing.logical] = muster.ResourceKey{Kind: muster.KindThing, ID: r.Thing.Name}
 	}
 	for _, g := range t.policies {
-		if grant := e.grant(g); !slices.Contains(r.Policies, grant) {
+		grant := e.grant(g)
+		r.Resources[g.logical] = muster.ResourceKey{Kind: muster.KindPolicy, ID: grant.Name}
+		if !slices.Contains(r.Policies, grant) {
 			r.Policies = append(r.Policies, grant)
 		}
 	}
 	for _, p := range t.parameters {
 		if p.fallback == nil && !e.given(p.name) {
-			e.keep(missing(p.at, p.name))
+			e.keep(t.missing(p.at, p.name))
 		}
 	}
 	return r
@@ -87,6 +97,19 @@ func (e *env) checked(n *node, r rule) string {
 	s := e.text(n)
 	e.keep(r.check(n.at, s))
 	return s
+}
+
+// source returns the certificate that the template names, if it does.
+func (e *env) source(t *Template) *muster.CertificateSource {
+	if !t.sourced {
+		return nil
+	}
+	return &muster.CertificateSource{
+		ID:    strings.ToLower(e.checked(t.source.id, idRule)),
+		CSR:   e.checked(t.source.csr, csrRule),
+		PEM:   e.checked(t.source.pem, pemRule),
+		CAPEM: e.checked(t.source.ca, pemRule),
+	}
 }
 
 func (e *env) thing(t *thing) *muster.RegistrationThing {

@@ -16,7 +16,7 @@ func (p *parser) resource(v *value) {
 		if len(p.template.policies) == maxPolicies {
 			p.keep(v.at.fault("name at most as many", "is one %s too many; a certificate has at most %d", kind, maxPolicies))
 		}
-		p.policy(properties)
+		p.policy(v.name(), properties)
 		if settings != nil {
 			p.keep(settings.at.fault("remove them", "a policy has no OverrideSettings"))
 			p.walk(settings)
@@ -26,6 +26,7 @@ func (p *parser) resource(v *value) {
 			p.keep(v.at.fault("keep one", "is a second %s", kind))
 		}
 		p.template.thing = p.thing(properties)
+		p.template.thing.logical = v.name()
 		p.template.thing.override = p.thingOverride(settings, properties)
 	default:
 		p.walk(properties)
@@ -34,18 +35,50 @@ func (p *parser) resource(v *value) {
 }
 
 func (p *parser) certificate(resource, properties *value) {
-	m := p.members(properties, []string{"CertificateId"}, "Status")
-	id := p.text(m["CertificateId"])
-	if id != nil && id.op != broken && (id.op != ref || id.text != certificateID) {
-		p.keep(id.at.fault(`write {"Ref": "`+certificateID+`"}`, "names another certificate than the one that connects"))
+	var status *value
+	if p.template.sourced {
+		status = p.source(properties)
+	} else {
+		m := p.members(properties, []string{"CertificateId"}, "Status")
+		id := p.text(m["CertificateId"])
+		if id != nil && id.op != broken && (id.op != ref || id.text != certificateID) {
+			p.keep(id.at.fault(`write {"Ref": "`+certificateID+`"}`, "names another certificate than the one that connects"))
+		}
+		status = m["Status"]
 	}
-	p.template.status = p.property(m["Status"], statusRule)
+	p.template.certificate = resource.name()
+	p.template.status = p.property(status, statusRule)
 	if p.template.status == nil {
 		p.template.status = &node{op: literal, at: resource.at, text: string(muster.Active)}
 		if properties != nil {
 			p.advise(properties.at, `write "Status": "ACTIVE" if that is meant`, "has no Status, so that the device is let in at once")
 		}
 	}
+}
+
+// source reads which certificate is meant, and returns the status.
+func (p *parser) source(properties *value) (status *value) {
+	const id, csr, pem, ca = "CertificateId", "CertificateSigningRequest", "CertificatePem", "CACertificatePem"
+	m := p.members(properties, nil, id, csr, pem, ca, "Status")
+	p.template.source = source{
+		id:  p.property(m[id], idRule),
+		csr: p.property(m[csr], csrRule),
+		pem: p.property(m[pem], pemRule),
+		ca:  p.property(m[ca], pemRule),
+	}
+	given := 0
+	for _, name := range []string{id, csr, pem} {
+		if m[name] != nil {
+			given++
+		}
+	}
+	switch {
+	case properties != nil && given != 1:
+		p.keep(properties.at.fault("write exactly one of "+id+", "+csr+" and "+pem, "names no certificate, or several"))
+	case m[ca] != nil && m[pem] == nil:
+		p.keep(m[ca].at.fault("remove it", "%s goes with %s alone", ca, pem))
+	}
+	return m["Status"]
 }
 
 func (p *parser) certificateOverride(settings *value) *node {
@@ -119,12 +152,12 @@ func member(v *value, name string) *value {
 	return nil
 }
 
-func (p *parser) policy(properties *value) {
+func (p *parser) policy(logical string, properties *value) {
 	m := p.members(properties, nil, "PolicyName", "PolicyDocument")
 	if properties != nil && len(m) != 1 {
 		p.keep(properties.at.fault("write exactly one of PolicyName (of a policy that exists) and PolicyDocument", "names no policy, or two"))
 	}
-	g := grant{name: p.property(m["PolicyName"], policyRule), document: p.document(m["PolicyDocument"])}
+	g := grant{logical: logical, name: p.property(m["PolicyName"], policyRule), document: p.document(m["PolicyDocument"])}
 	if d := g.document; d != nil && d.op == literal {
 		p.keep(checkDocument(d.at, d.text))
 	}

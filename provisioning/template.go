@@ -20,6 +20,9 @@ const (
 type Template struct {
 	parameters    []parameter
 	mappings      map[string]map[string]map[string]string
+	certificate   string // logical ID
+	sourced       bool   // the template names the certificate itself
+	source        source // if it does
 	status        *node
 	override      *node  // of the status; nil for none
 	thing         *thing // nil for none
@@ -33,8 +36,12 @@ type parameter struct {
 	fallback *string // nil for none
 }
 
+// source holds the properties that name a certificate; nil nodes are absent.
+type source struct{ id, csr, pem, ca *node }
+
 // thing holds the properties of a thing; nil nodes are absent.
 type thing struct {
+	logical                     string
 	name, kind, billing, groups *node
 	attributes                  []attribute
 	override                    *override // nil for none
@@ -49,7 +56,10 @@ type attribute struct {
 }
 
 // grant is a policy: by name or by document, the other is nil.
-type grant struct{ name, document *node }
+type grant struct {
+	logical        string
+	name, document *node
+}
 
 // Declares says whether Parameters of the template has one of this name.
 func (t *Template) Declares(name string) bool {

@@ -139,7 +139,7 @@ func (a *application) planThing(t *tx, p *plan) error {
 	return nil
 }
 
-// targets requires the type and groups of a thing that is about to be done.
+// targets requires the type and groups of a thing that is made or changed.
 func targets(t *tx, thing *muster.Thing, done string) error {
 	switch err := checkThingTargets(t, thing); {
 	case errors.Is(err, muster.ErrNotFound):
