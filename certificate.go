@@ -103,6 +103,7 @@ type Tombstone struct {
 	ID       string        `json:"id"`
 	Mode     Mode          `json:"mode"`
 	Kind     TombstoneKind `json:"kind"`
+	To       string        `json:"to,omitempty"` // account that it was transferred to
 	Created  time.Time     `json:"created"`
 	NotAfter time.Time     `json:"notAfter"`
 }

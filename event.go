@@ -12,6 +12,7 @@ const (
 	EventProvisioningFailed EventType = "certificate.provisioning_failed" // Detail says why; told when that changes
 	EventStatusChanged      EventType = "certificate.status_changed"      // from PreviousStatus to Status; a revocation is one
 	EventDeleted            EventType = "certificate.deleted"             // in PreviousStatus
+	EventTransferred        EventType = "certificate.transferred"         // another account, which Detail names, has accepted it
 	EventRefused            EventType = "device.refused"                  // a connect, for Reason
 	EventClosed             EventType = "device.closed"                   // a live connection, for Reason
 )

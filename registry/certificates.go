@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,8 @@ func (s *Store) Certificate(ctx context.Context, account, id string) (muster.Cer
 }
 
 // ListCertificates lists the account's certificates in the order of their
-// registration.
+// registration, and among them those that others offer to it: they are
+// PENDING_TRANSFER, and their Account is whose they are.
 func (s *Store) ListCertificates(ctx context.Context, account string, p Page) ([]muster.Certificate, Cursor, error) {
 	return list[muster.Certificate](ctx, s, KindCert, IndexOwner, Key(account), p)
 }
@@ -151,13 +153,25 @@ func (f CertificateFilter) query() Query {
 }
 
 // SelectCertificates lists what passes a filter, in the order of registration,
-// whatever else the account has.
+// whatever else the account has. What is offered to it is not its own and does not
+// pass.
 func (s *Store) SelectCertificates(ctx context.Context, f CertificateFilter, p Page) (found []muster.Certificate, next Cursor, err error) {
-	q := f.query()
-	q.After, q.Desc, q.Limit = p.After, p.Desc, min(p.Limit, maxPage)
-	err = s.engine.View(ctx, func(r Reader) (err error) {
-		found, next, err = readPage[muster.Certificate](r, KindCert, q)
-		return err
+	limit := min(cmp.Or(max(p.Limit, 0), defaultPage), maxPage)
+	err = s.engine.View(ctx, func(r Reader) error {
+		q := f.query()
+		q.After, q.Desc = p.After, p.Desc
+		for found = nil; ; q.After = next {
+			q.Limit = limit - len(found)
+			page, more, err := readPage[muster.Certificate](r, KindCert, q)
+			if err != nil {
+				return err
+			}
+			own := slices.DeleteFunc(page, func(c muster.Certificate) bool { return c.Account != f.Account })
+			found, next = append(found, own...), more
+			if next == nil || len(found) == limit {
+				return nil
+			}
+		}
 	})
 	return found, next, err
 }
@@ -169,7 +183,8 @@ func (s *Store) CountCertificates(ctx context.Context, f CertificateFilter) (n i
 		q.Limit = maxPage
 		for n = 0; ; {
 			docs, next, err := r.List(KindCert, q)
-			if n += len(docs); err != nil || next == nil {
+			n += count(docs, func(d Doc) bool { account, _ := split(KindCert, d.ID); return account == f.Account })
+			if err != nil || next == nil {
 				return err
 			}
 			q.After = next
@@ -178,26 +193,34 @@ func (s *Store) CountCertificates(ctx context.Context, f CertificateFilter) (n i
 	return n, err
 }
 
+// registerInactive is a status of AWS's API that is out of use: it stood for what
+// is INACTIVE.
+const registerInactive muster.Status = "REGISTER_INACTIVE"
+
 // UpdateCertificateStatus sets ACTIVE, INACTIVE or REVOKED. REVOKED stays, and
 // nothing leaves PENDING_TRANSFER this way. To set the present status again
 // succeeds and changes nothing.
 func (s *Store) UpdateCertificateStatus(ctx context.Context, account, id string, status muster.Status) (muster.Certificate, error) {
 	switch status {
 	case muster.Active, muster.Inactive, muster.Revoked:
-	case muster.PendingActivation, muster.PendingTransfer:
+	case muster.PendingActivation, muster.PendingTransfer, registerInactive:
 		return muster.Certificate{}, fmt.Errorf("certificate %s: %s cannot be set: %w", id, status, muster.ErrState)
 	default:
 		return muster.Certificate{}, fmt.Errorf("certificate %s: status %q: want ACTIVE, INACTIVE or REVOKED: %w", id, status, muster.ErrInvalid)
 	}
 	return s.setStatus(ctx, account, id, status, func(from muster.Status) error {
-		if from == muster.Revoked || from == muster.PendingTransfer {
-			return fmt.Errorf("certificate %s: it is %s and cannot become %s: %w", id, from, status, muster.ErrState)
+		switch from {
+		case muster.Revoked:
+			return fmt.Errorf("certificate %s: it is REVOKED and cannot become %s: %w", id, status, muster.ErrState)
+		case muster.PendingTransfer:
+			return fmt.Errorf("certificate %s: it is PENDING_TRANSFER and cannot become %s; cancel the transfer first: %w", id, status, muster.ErrState)
 		}
 		return nil
 	})
 }
 
-// Revoke sets REVOKED whatever the status is: the issuer said so.
+// Revoke sets REVOKED whatever the status is: the issuer said so. A transfer that
+// was under way has ended by that.
 func (s *Store) Revoke(ctx context.Context, account, id string) error {
 	_, err := s.setStatus(ctx, account, id, muster.Revoked, func(muster.Status) error { return nil })
 	return err
@@ -236,6 +259,7 @@ type certificateTx struct {
 	provisioned bool   // a template sets what is put
 	thing       string // that the template made or found; "" for none
 	outlived    string // why it is deleted without being asked
+	why         string // in one phrase, where the new status or account does not say it
 }
 
 func (c *certificateTx) become(status muster.Status, now time.Time) {
@@ -258,6 +282,8 @@ func (t *tx) anyCertificate(account, id string) (*certificateTx, error) {
 	return &certificateTx{Certificate: c, version: version, was: c.Status, failed: c.ProvisioningFailure}, err
 }
 
+// putCertificate writes a certificate. What is offered to another account stays
+// attached to nothing: names of things and policies mean nothing there.
 func (t *tx) putCertificate(c *certificateTx) error {
 	if c.Status == muster.PendingTransfer && len(c.Things)+len(c.Policies) > 0 {
 		return fmt.Errorf("certificate %s: it is PENDING_TRANSFER, and nothing can be attached to it: %w", c.ID, muster.ErrInvalid)
@@ -269,8 +295,13 @@ func (t *tx) putCertificate(c *certificateTx) error {
 }
 
 func (t *tx) removeCertificate(c *certificateTx) error {
+	return t.dropCertificate(c, muster.Event{Type: muster.EventDeleted, PreviousStatus: c.was, Detail: c.outlived})
+}
+
+// dropCertificate removes a record, of which the event tells.
+func (t *tx) dropCertificate(c *certificateTx, told muster.Event) error {
 	t.count(&c.Certificate, c.was, "")
-	t.note(c, muster.Event{Type: muster.EventDeleted, PreviousStatus: c.was, Detail: c.outlived})
+	t.note(c, told)
 	if err := t.remove(KindCert, docID(KindCert, c.Account, c.ID)); err != nil {
 		return err
 	}
@@ -301,10 +332,11 @@ func (t *tx) count(c *muster.Certificate, from, to muster.Status) {
 	t.pending[pendingKey{c.Account, c.AuthorityID}] += n
 }
 
-// DeleteCertificate deletes a certificate that is not ACTIVE (ErrState) and is
-// attached to no thing (ErrInUse). Attached policies are in the way too, unless
-// force detaches them. A tombstone keeps the device from coming back by itself,
-// except for one that was PENDING_ACTIVATION: it may start afresh.
+// DeleteCertificate deletes a certificate that is neither ACTIVE nor offered to
+// another account (ErrState) and is attached to no thing (ErrInUse). Attached
+// policies are in the way too, unless force detaches them. A tombstone keeps the
+// device from coming back by itself, except for one that was PENDING_ACTIVATION:
+// it may start afresh.
 func (s *Store) DeleteCertificate(ctx context.Context, account, id string, force bool) error {
 	now := s.now()
 	return s.update(ctx, func(t *tx) error {
@@ -315,6 +347,8 @@ func (s *Store) DeleteCertificate(ctx context.Context, account, id string, force
 		switch {
 		case c.Status == muster.Active:
 			return fmt.Errorf("certificate %s: it is ACTIVE, set it INACTIVE or REVOKED first: %w", id, muster.ErrState)
+		case c.Status == muster.PendingTransfer:
+			return fmt.Errorf("certificate %s: it is PENDING_TRANSFER, cancel the transfer first: %w", id, muster.ErrState)
 		case len(c.Things) > 0:
 			return fmt.Errorf("certificate %s: attached to thing %s, detach it first: %w", id, c.Things[0], muster.ErrInUse)
 		case len(c.Policies) > 0 && !force:
@@ -323,22 +357,39 @@ func (s *Store) DeleteCertificate(ctx context.Context, account, id string, force
 		if err := t.removeCertificate(c); err != nil {
 			return err
 		}
-		if c.Status == muster.PendingActivation || now.After(c.NotAfter.Add(tombstoneGrace)) {
+		if c.Status == muster.PendingActivation {
 			return nil
 		}
-		return t.put(0, &muster.Tombstone{
-			Account: account, ID: id, Mode: c.Mode, Kind: muster.TombstoneDeleted, Created: now, NotAfter: c.NotAfter,
-		})
+		return t.bury(c, muster.TombstoneDeleted, "", now)
+	})
+}
+
+// bury leaves a tombstone of a record that is gone, unless it could not stand any
+// more. to is the account that has the certificate now.
+func (t *tx) bury(c *certificateTx, kind muster.TombstoneKind, to string, now time.Time) error {
+	if now.After(c.NotAfter.Add(tombstoneGrace)) {
+		return nil
+	}
+	return t.put(0, &muster.Tombstone{
+		Account: c.Account, ID: c.ID, Mode: c.Mode, Kind: kind, To: to, Created: now, NotAfter: c.NotAfter,
 	})
 }
 
 // ForgetCertificate removes the tombstone of a deleted or transferred
-// certificate, so that its next connect may register it again.
+// certificate, so that its next connect may register it again. While another
+// account alone may have the certificate that could not be (ErrState).
 func (s *Store) ForgetCertificate(ctx context.Context, account, id string) error {
 	return s.update(ctx, func(t *tx) error {
 		key := docID(KindTombstone, account, id)
 		if err := require(t, KindTombstone, key); err != nil {
 			return err
+		}
+		elsewhere, err := holder(t, KindCert, IndexDefault, []byte(id))
+		if err != nil {
+			return err
+		}
+		if elsewhere != "" {
+			return fmt.Errorf("certificate %s: another account has it, and no second one may: %w", id, muster.ErrState)
 		}
 		return t.remove(KindTombstone, key)
 	})

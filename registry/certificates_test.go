@@ -51,9 +51,7 @@ func (f *fixture) inStatus(a muster.Authority, ca *mint.Authority, name string, 
 		return f.enrol(a, ca, name)
 	case muster.PendingTransfer:
 		c := f.register(ca, name, muster.Inactive)
-		c.Status = status
-		f.force(registry.KindCert, c)
-		return c
+		return must(f.TransferCertificate(f.Context(), account, c.ID, account2, ""))(f)
 	}
 	return f.register(ca, name, status)
 }

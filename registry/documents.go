@@ -44,7 +44,7 @@ func Kinds() []Kind {
 const (
 	IndexEndpoint  = "endpoint"  // account: host name, lower case; unique
 	IndexDefault   = "default"   // cert, authority: its ID, if its mode is DEFAULT; unique, for one account may hold it
-	IndexOwner     = "owner"     // cert, authority: account, created
+	IndexOwner     = "owner"     // cert, authority: account, created; a cert also under the account that it is offered to
 	IndexAuthority = "authority" // cert: account, authority, created
 	IndexStatus    = "status"    // cert: account, status, created
 	IndexSigned    = "signed"    // cert: account, authority, status, created
@@ -246,6 +246,9 @@ func certificateEntries(c *muster.Certificate) []Entry {
 	entries = append(entries,
 		Entry{Index: IndexOwner, Key: appendTime(Key(c.Account), c.Created)},
 		Entry{Index: IndexStatus, Key: appendTime(Key(c.Account, string(c.Status)), c.Created)})
+	if c.Status == muster.PendingTransfer {
+		entries = append(entries, Entry{Index: IndexOwner, Key: appendTime(Key(c.Transfer.To), c.Created)})
+	}
 	if c.Mode == muster.ModeDefault {
 		entries = append(entries, Entry{Index: IndexDefault, Key: []byte(c.ID), Unique: true})
 	}

@@ -12,7 +12,7 @@ import (
 func (t *tx) tell(c *certificateTx) {
 	registered := c.version == 0
 	if registered {
-		t.note(c, muster.Event{Type: muster.EventRegistered, Status: c.Status})
+		t.note(c, muster.Event{Type: muster.EventRegistered, Status: c.Status, Detail: c.why})
 	}
 	switch {
 	case c.provisioned:
@@ -23,7 +23,7 @@ func (t *tx) tell(c *certificateTx) {
 			Reason: muster.ReasonProvisioningFailed, Detail: c.ProvisioningFailure,
 		})
 	case !registered && c.was != c.Status:
-		t.note(c, muster.Event{Type: muster.EventStatusChanged, PreviousStatus: c.was, Status: c.Status})
+		t.note(c, muster.Event{Type: muster.EventStatusChanged, PreviousStatus: c.was, Status: c.Status, Detail: c.why})
 	}
 }
 

@@ -159,7 +159,7 @@ func (c *checker) rules(v any) error {
 	case *muster.Certificate:
 		c.certificate(d)
 	case *muster.Tombstone:
-		c.owned("tombstone "+d.ID, d.Account)
+		c.tombstone(d)
 	case *authorityDoc:
 		c.authority(d)
 	case *muster.Issuer:
@@ -244,6 +244,7 @@ func (c *checker) certificate(d *muster.Certificate) {
 	if d.Revision < 1 || d.Generation == "" || d.Status == "" {
 		c.breaks("%s: revision %d, generation %q, status %q", what, d.Revision, d.Generation, d.Status)
 	}
+	c.transfer(what, d)
 }
 
 // expiry demands that a claim has a date and nothing else, and that no other

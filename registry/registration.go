@@ -98,7 +98,7 @@ func registrationStatus(status muster.Status) (muster.Status, error) {
 		return muster.Inactive, nil
 	case muster.Active, muster.Inactive, muster.Revoked:
 		return status, nil
-	case muster.PendingActivation, muster.PendingTransfer:
+	case muster.PendingActivation, muster.PendingTransfer, registerInactive:
 		return "", fmt.Errorf("a certificate cannot be registered as %s; register it as ACTIVE or INACTIVE: %w", status, muster.ErrState)
 	}
 	return "", fmt.Errorf("status %q: want ACTIVE, INACTIVE or REVOKED: %w", status, muster.ErrInvalid)
