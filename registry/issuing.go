@@ -116,10 +116,6 @@ func (s *Store) IssueCertificate(ctx context.Context, i muster.Issuance) (muster
 // record that is yet to be stored.
 func (s *Store) issue(ctx context.Context, account, csr string, notAfter time.Time) (muster.Issued, error) {
 	none := muster.Issued{}
-	authority, err := s.issuingAuthority(ctx, account)
-	if err != nil {
-		return none, err
-	}
 	var out muster.Issued
 	ask := func() (applicant, error) { return parseRequest(csr) }
 	if csr == "" {
@@ -136,7 +132,11 @@ func (s *Store) issue(ctx context.Context, account, csr string, notAfter time.Ti
 		}
 	}
 	cert, err := within(ctx, s.issuing.signing, func() (*x509.Certificate, error) {
-		to, err := ask()
+		to, err := ask() // first: what is refused leaves no authority behind
+		if err != nil {
+			return nil, err
+		}
+		authority, err := s.issuingAuthority(ctx, account)
 		if err != nil {
 			return nil, err
 		}
