@@ -20,6 +20,8 @@ type Registry interface {
 	Provision(ctx context.Context, p muster.Provisioning) (muster.Provisioned, error)
 	Template(ctx context.Context, account, name string) (muster.Template, error)
 	Certificate(ctx context.Context, account, id string) (muster.Certificate, error)
+	// Principal finds claim certificates too.
+	Principal(ctx context.Context, account, certificateID, clientID string) (muster.Principal, error)
 }
 
 // Asker is the connection that a request came by. Its methods may be called from

@@ -133,13 +133,16 @@ func (s *Service) owned(ctx context.Context, r Request, token string) (muster.Ce
 // template returns the one that a device asks for, if it may use that.
 func (s *Service) template(ctx context.Context, r Request, name string) (muster.Template, error) {
 	none := muster.Template{}
-	claim, err := s.registry.Certificate(ctx, r.Account, r.CertificateID)
+	asks, err := s.registry.Principal(ctx, r.Account, r.CertificateID, r.ClientID)
+	if errors.Is(err, muster.ErrNotFound) {
+		return none, reject(CodeDenied, "the certificate of the connection counts no more").because("%v", err)
+	}
 	if err != nil {
 		return none, err
 	}
-	if claim.Claim != "" && claim.Claim != name {
+	if only := asks.Certificate.Claim; only != "" && only != name {
 		return none, reject(CodeDenied, "the claim certificate is for another template").
-			because("the claim certificate is for template %s alone", claim.Claim)
+			because("the claim certificate is for template %s alone", only)
 	}
 	t, err := s.registry.Template(ctx, r.Account, name)
 	switch {

@@ -72,11 +72,8 @@ type grounds struct {
 }
 
 // grounds compiles the policies of a principal, and gathers the variables of
-// the session. A claim certificate has one policy, whatever may be attached to it.
+// the session.
 func (h *Hook) grounds(p muster.Principal, c *admission.Candidate, clientID string, asked policy.ConnectAttributes) (grounds, error) {
-	if template := p.Certificate.Claim; template != "" {
-		p.Policies = []muster.PrincipalPolicy{claimPolicy(h.region, c.Account, template)}
-	}
 	g := grounds{realm: h.policies.realm(h.region, c.Account), names: p.Policies, claim: p.Certificate.Claim != ""}
 	for _, text := range p.Policies {
 		d, err := h.policies.compile(text.Document)

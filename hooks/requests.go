@@ -2,14 +2,12 @@ package hooks
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
-	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/policy"
 )
 
@@ -127,21 +125,6 @@ func covers(filter, topic string) bool {
 		}
 		filter, topic = filterRest, topicRest
 	}
-}
-
-// claimPolicy is the one policy of a claim certificate: it lets a device that
-// holds no more than that provision itself by one template, and do nothing else.
-func claimPolicy(region, account, template string) muster.PrincipalPolicy {
-	var publish, subscribe []string
-	for _, topic := range []string{"certificates/create/*", "certificates/create-from-csr/*", "provisioning-templates/" + template + "/provision/*"} {
-		publish = append(publish, fmt.Sprintf("%q", muster.ARN(region, account, "topic/$aws/"+topic)))
-		subscribe = append(subscribe, fmt.Sprintf("%q", muster.ARN(region, account, "topicfilter/$aws/"+topic)))
-	}
-	return muster.PrincipalPolicy{Name: "claim for template " + template, Version: "1", Document: fmt.Sprintf(
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":%q},`+
-			`{"Effect":"Allow","Action":["iot:Publish","iot:Receive"],"Resource":[%s]},`+
-			`{"Effect":"Allow","Action":"iot:Subscribe","Resource":[%s]}]}`,
-		muster.ARN(region, account, "client/*"), strings.Join(publish, ","), strings.Join(subscribe, ","))}
 }
 
 // beginClaim has the session of a claim certificate end with its connection:
