@@ -173,11 +173,7 @@ func (c *checker) rules(v any) error {
 	case *muster.Policy:
 		c.policy(d)
 	case *muster.Template:
-		what := c.owned("template "+d.Name, d.Account)
-		n := count(d.Versions, func(v muster.TemplateVersion) bool { return v.ID == d.Default })
-		if n != 1 {
-			c.breaks("%s: %d versions are the default %d", what, n, d.Default)
-		}
+		c.template(d)
 	}
 	err := c.err
 	c.err = nil

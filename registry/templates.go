@@ -1,10 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"regexp"
 	"unicode/utf8"
 
 	"github.com/muster-mqtt/muster"
@@ -12,7 +13,7 @@ import (
 )
 
 // CreateTemplate creates a provisioning template with one version, 1, in force.
-// Type is FLEET_PROVISIONING unless it says JITP.
+// Type is FLEET_PROVISIONING unless it says JITP, which has no hook; it stays.
 func (s *Store) CreateTemplate(ctx context.Context, template muster.Template, body string) (muster.Template, error) {
 	none := muster.Template{}
 	if err := checkName("template", templateName, template.Name); err != nil {
@@ -35,15 +36,40 @@ func (s *Store) CreateTemplate(ctx context.Context, template muster.Template, bo
 	if err := checkBody(body); err != nil {
 		return none, fmt.Errorf("%s: %w", what, err)
 	}
+	hook, err := checkHook(template.Type, template.Hook)
+	if err != nil {
+		return none, fmt.Errorf("%s: %w", what, err)
+	}
 	tags, err := sortedTags(template.Tags)
 	if err != nil {
 		return none, err
 	}
 	now := s.now()
+	template.Hook = hook
 	template.Tags, template.Created, template.Modified = tags, now, now
 	template.Versions = []muster.TemplateVersion{{ID: 1, Body: body, Created: now}}
 	template.Default, template.Next = 1, 2
 	return create(ctx, s, KindTemplate, template.Name, creation[muster.Template]{account: template.Account, value: template})
+}
+
+// payloadVersion is the only one there is of what a hook is asked.
+const payloadVersion = "2020-04-01"
+
+var payloadVersions = regexp.MustCompile(`^[0-9-]{10,32}$`)
+
+// checkHook returns a hook with the version of what it is asked.
+func checkHook(of muster.TemplateType, h *muster.Hook) (*muster.Hook, error) {
+	if h == nil {
+		return nil, nil
+	}
+	if of != muster.TemplateFleet {
+		return nil, fmt.Errorf("a pre-provisioning hook is for FLEET_PROVISIONING alone: at a first connect nobody is asked: %w", muster.ErrInvalid)
+	}
+	if n := utf8.RuneCountInString(h.TargetARN); n < 1 || n > 2048 || !utf8.ValidString(h.TargetARN) {
+		return nil, fmt.Errorf("pre-provisioning hook: a target ARN of %d characters, want 1 to 2,048: %w", n, muster.ErrInvalid)
+	}
+	checked := muster.Hook{TargetARN: h.TargetARN, PayloadVersion: cmp.Or(h.PayloadVersion, payloadVersion)}
+	return &checked, checkName("pre-provisioning hook: payload version", payloadVersions, checked.PayloadVersion)
 }
 
 func checkBody(body string) error {
@@ -52,14 +78,6 @@ func checkBody(body string) error {
 	}
 	_, err := provisioning.Parse([]byte(body))
 	return err
-}
-
-// Template returns a provisioning template of the account.
-func (s *Store) Template(ctx context.Context, account, name string) (muster.Template, error) {
-	id := docID(KindTemplate, account, name)
-	t, err := s.templates.load(id, func() (muster.Template, error) { return get[muster.Template](ctx, s, KindTemplate, id) })
-	t.Versions, t.Tags = slices.Clone(t.Versions), slices.Clone(t.Tags)
-	return t, err
 }
 
 // checkRegistrar holds the binding of a template to its form: a name, or a body
