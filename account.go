@@ -14,10 +14,10 @@ type Account struct {
 	Endpoint         string    `json:"endpoint"`
 	RegistrationCode string    `json:"registrationCode,omitempty"` // 64 hex digits; "" until first asked for
 	Created          time.Time `json:"created"`
-	// Events says which kinds of events of its registry are published, by the
-	// names of AWS's eventConfigurations; one that is absent is off.
-	Events         map[string]bool `json:"events,omitempty"`
-	EventsModified time.Time       `json:"eventsModified,omitzero"`
+	// Events says which kinds of events of its registry are published; one that is
+	// absent is off.
+	Events         map[EventKind]bool `json:"events,omitempty"`
+	EventsModified time.Time          `json:"eventsModified,omitzero"`
 }
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)

@@ -33,10 +33,13 @@ type ThingType struct {
 // ThingGroup gathers things; policies may be attached to it. Its key is
 // (Account, Name).
 type ThingGroup struct {
-	Account     string            `json:"account"`
-	Name        string            `json:"name"`
-	ID          string            `json:"id"`
-	Parent      string            `json:"parent,omitempty"`
+	Account string `json:"account"`
+	Name    string `json:"name"`
+	ID      string `json:"id"`
+	Parent  string `json:"parent,omitempty"`
+	// Ancestors are the names of the groups above it, from the root to Parent. A
+	// group keeps its place for life, and nothing above it can be deleted before it.
+	Ancestors   []string          `json:"ancestors,omitempty"`
 	Description string            `json:"description,omitempty"`
 	Attributes  map[string]string `json:"attributes,omitempty"`
 	Policies    []string          `json:"policies,omitempty"` // names of attached policies, sorted

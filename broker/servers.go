@@ -63,6 +63,14 @@ func (s *servers) of(account string) (*mqtt.Server, error) {
 	return srv, nil
 }
 
+// Server returns the MQTT server of an account; nil as long as it has none, for no
+// device of it came and no session of it was stored.
+func (b *Broker) Server(account string) *mqtt.Server {
+	b.servers.mu.Lock()
+	defer b.servers.mu.Unlock()
+	return b.servers.byName[account]
+}
+
 // start starts the servers that were made before.
 func (s *servers) start() error {
 	s.mu.Lock()

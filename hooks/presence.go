@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/muster-mqtt/muster"
@@ -189,8 +190,10 @@ func (s *Session) tell(topic string, e presenceEvent) {
 }
 
 // listened reports whether any subscription is for a topic.
-func (h *Hook) listened(topic string) bool {
-	subs := h.server.Topics.Subscribers(topic)
+func (h *Hook) listened(topic string) bool { return listened(h.server, topic) }
+
+func listened(s *mqtt.Server, topic string) bool {
+	subs := s.Topics.Subscribers(topic)
 	return len(subs.Subscriptions)+len(subs.Shared)+len(subs.InlineSubscriptions) > 0
 }
 

@@ -69,6 +69,24 @@ func (s *Store) PolicyCertificates(ctx context.Context, account, name string, p 
 	return ids, next, err
 }
 
+// ThingPolicies returns the policies that a thing brings to the certificates it is
+// attached to: those of its groups and their parents, by name.
+func (s *Store) ThingPolicies(ctx context.Context, account, thing string) ([]muster.PrincipalPolicy, error) {
+	if _, err := s.sharedThing(ctx, account, thing); err != nil {
+		return nil, err
+	}
+	w := &principalWalk{store: s, account: account}
+	if err := w.thing(ctx, thing, ""); err != nil {
+		return nil, err
+	}
+	for _, name := range sortedNames(w.policies) {
+		if err := w.policy(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return w.principal.Policies, nil
+}
+
 func (s *Store) hasPolicy(ctx context.Context, account, name string) error {
 	_, err := s.sharedPolicy(ctx, account, name)
 	return err

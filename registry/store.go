@@ -29,6 +29,9 @@ type Config struct {
 	// the order of the changes, on the goroutine of who made one; it must neither
 	// block nor change the registry. nil for none.
 	Tell func(muster.Event)
+	// TellRegistry is Tell for changes of things, their types and groups, where
+	// their account has such events switched on. nil for none.
+	TellRegistry func(muster.RegistryEvent)
 }
 
 // Store is the registry. Its methods may be called concurrently; each change is
@@ -82,7 +85,7 @@ func New(c Config) (*Store, error) {
 		sealer:      c.Sealer,
 		clock:       c.Now,
 		pendingTTL:  c.PendingTTL,
-		telling:     telling{tell: c.Tell, ended: map[uint64][]muster.Event{}},
+		telling:     telling{tell: c.Tell, tellRegistry: c.TellRegistry, ended: map[uint64]told{}},
 		issuing:     newIssuing(c.CacheSize),
 		accounts:    newCache[[]muster.Account](1),
 		keys:        newCache[muster.AccessKey](c.CacheSize),
@@ -122,7 +125,8 @@ type tx struct {
 	now     time.Time // when the closure began
 	pending map[pendingKey]int64
 	status  byStatus // what it did to the figures of certificates
-	events  []muster.Event
+	told
+	watched watched
 }
 
 type writtenDoc struct {
@@ -138,22 +142,26 @@ type writtenDoc struct {
 // also if it was another update that revoked it, in the same group as one that
 // found nothing left to do.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
+	watched, err := s.watched(ctx)
+	if err != nil {
+		return err
+	}
 	var turns []uint64
-	var told []muster.Event
-	defer func() { s.telling.end(turns, told) }() // with nothing of the registry held any more
+	var tell told
+	defer func() { s.telling.end(turns, tell) }() // with nothing of the registry held any more
 	s.pending.begin()
 	defer s.pending.end()
 	var last *tx
 	var written []writtenDoc // by all runs of fn
-	err := s.engine.Update(ctx, func(e Tx) error {
-		last = &tx{Tx: e, now: s.now()}
+	err = s.engine.Update(ctx, func(e Tx) error {
+		last = &tx{Tx: e, now: s.now(), watched: watched}
 		err := fn(last)
 		for _, w := range last.written {
 			s.forget(w.kind, w.id, writeBegins)
 		}
 		written = append(written, last.written...)
-		if len(last.events) > 0 && s.telling.tell != nil {
-			turns = append(turns, s.telling.begin(last.events, s.now()))
+		if last.told = s.telling.heard(last.told); len(last.events)+len(last.changes) > 0 {
+			turns = append(turns, s.telling.begin())
 		}
 		return err
 	})
@@ -166,7 +174,7 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 		if s.certificates.kept {
 			s.certificates.add(last.status)
 		}
-		told = last.events
+		tell = last.told
 	}
 	return err
 }
@@ -253,11 +261,17 @@ func (t *tx) put(version uint64, v any) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", kind, id, err)
 	}
+	if err := t.observe(kind, id, v); err != nil {
+		return err
+	}
 	t.written = append(t.written, writtenDoc{kind, id})
 	return translate(kind, id, t.Put(kind, Doc{ID: id, Version: version, JSON: text, Index: entries}))
 }
 
 func (t *tx) remove(k Kind, id string) error {
+	if err := t.observe(k, id, nil); err != nil {
+		return err
+	}
 	t.written = append(t.written, writtenDoc{k, id})
 	return translate(k, id, t.Delete(k, id))
 }

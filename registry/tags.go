@@ -21,8 +21,8 @@ func (s *Store) Tags(ctx context.Context, account string, kind muster.ResourceKi
 	return doc.Tags, err
 }
 
-// TagResource adds tags, or sets those that are there. On an authority the tag
-// TagOCSP sets the OCSP mode.
+// TagResource adds tags, or sets those that are there, up to fifty (ErrLimit). On
+// an authority the tag TagOCSP sets the OCSP mode.
 func (s *Store) TagResource(ctx context.Context, account string, kind muster.ResourceKind, id string, tags []muster.Tag) error {
 	if _, err := sortedTags(tags); err != nil {
 		return err
@@ -33,6 +33,9 @@ func (s *Store) TagResource(ctx context.Context, account string, kind muster.Res
 			if !slices.ContainsFunc(tags, func(t muster.Tag) bool { return t.Key == tag.Key }) {
 				merged = append(merged, tag)
 			}
+		}
+		if len(merged) > maxTags {
+			return nil, fmt.Errorf("%s %s: it would have %d tags, at most %d may be: %w", kind, id, len(merged), maxTags, muster.ErrLimit)
 		}
 		return sortedTags(merged)
 	})

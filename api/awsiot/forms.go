@@ -33,6 +33,7 @@ var (
 	templateName    = newForm(`[0-9A-Za-z_-]+`, 1, 36)
 	templateBody    = newForm("", 1, 10240)
 	policyName      = newForm(`[\w+=,.@-]+`, 1, 128)
+	policyVersionID = newForm(`[0-9]+`, 1, 20)
 	policyDocument  = newForm("", 1, 404600)
 	registryName    = newForm(`[a-zA-Z0-9:_-]+`, 1, 128) // of things, their types and groups
 	attributeName   = newForm(`[a-zA-Z0-9_.,@/:#-]+`, 1, 128)
@@ -48,6 +49,8 @@ var (
 	certificateMode        = newForm("DEFAULT|SNI_ONLY", 1, 20)
 	certificateStatus      = newForm("ACTIVE|INACTIVE|REVOKED|PENDING_TRANSFER|PENDING_ACTIVATION", 1, 20)
 	templateType           = newForm("FLEET_PROVISIONING|JITP", 1, 20)
+	actionType             = newForm("PUBLISH|SUBSCRIBE|RECEIVE|CONNECT", 1, 20)
+	authResource           = newForm("", 1, 2048)
 	thingPrincipalType     = newForm("EXCLUSIVE_THING|NON_EXCLUSIVE_THING", 1, 20)
 
 	// roleARN is AWS's form of a role. Its length alone is in the model; there

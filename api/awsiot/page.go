@@ -52,10 +52,18 @@ func (c *call) pageOf(size, token string) registry.Page {
 // cut returns the page of sorted names.
 func cut(names []string, p registry.Page) ([]string, registry.Cursor) {
 	i, found := slices.BinarySearch(names, string(p.After))
-	if found {
+	switch {
+	case p.Desc && p.After == nil:
+		i = len(names)
+	case !p.Desc && found:
 		i++
 	}
-	names = names[i:]
+	if p.Desc {
+		names = slices.Clone(names[:i])
+		slices.Reverse(names)
+	} else {
+		names = names[i:]
+	}
 	if len(names) <= p.Limit {
 		return names, nil
 	}

@@ -13,9 +13,19 @@ func policyOperations() []operation {
 		{"GetPolicy", get, "/policies/{policyName}", (*Dialect).getPolicy},
 		{"DeletePolicy", remove, "/policies/{policyName}", (*Dialect).deletePolicy},
 		{"ListPolicies", get, "/policies", (*Dialect).listPolicies},
+		{"CreatePolicyVersion", post, "/policies/{policyName}/version", (*Dialect).createPolicyVersion},
+		{"GetPolicyVersion", get, "/policies/{policyName}/version/{policyVersionId}", (*Dialect).getPolicyVersion},
+		{"DeletePolicyVersion", remove, "/policies/{policyName}/version/{policyVersionId}", (*Dialect).deletePolicyVersion},
+		{"SetDefaultPolicyVersion", patch, "/policies/{policyName}/version/{policyVersionId}", (*Dialect).setDefaultPolicyVersion},
+		{"ListPolicyVersions", get, "/policies/{policyName}/version", (*Dialect).listPolicyVersions},
 		{"AttachPolicy", put, "/target-policies/{policyName}", (*Dialect).attachPolicy},
 		{"DetachPolicy", post, "/target-policies/{policyName}", (*Dialect).detachPolicy},
 		{"ListAttachedPolicies", post, "/attached-policies/{target...}", (*Dialect).listAttachedPolicies},
+		{"ListTargetsForPolicy", post, "/policy-targets/{policyName}", (*Dialect).listTargetsForPolicy},
+		{"AttachPrincipalPolicy", put, "/principal-policies/{policyName}", (*Dialect).attachPrincipalPolicy},
+		{"DetachPrincipalPolicy", remove, "/principal-policies/{policyName}", (*Dialect).detachPrincipalPolicy},
+		{"ListPrincipalPolicies", get, "/principal-policies", (*Dialect).listPrincipalPolicies},
+		{"ListPolicyPrincipals", get, "/policy-principals", (*Dialect).listPolicyPrincipals},
 	}
 }
 
@@ -98,54 +108,4 @@ func (d *Dialect) policyList(account string, names []string, next registry.Curso
 	}{each(names, func(name string) policySummary {
 		return policySummary{name, d.arn(account, muster.KindPolicy, name)}
 	}), token(next)}
-}
-
-func (d *Dialect) attachPolicy(ctx context.Context, c *call) (any, error) {
-	name, kind, id := d.grant(c)
-	if c.err != nil {
-		return nil, c.err
-	}
-	return nil, d.store.AttachPolicy(ctx, c.account, name, kind, id)
-}
-
-func (d *Dialect) detachPolicy(ctx context.Context, c *call) (any, error) {
-	name, kind, id := d.grant(c)
-	if c.err != nil {
-		return nil, c.err
-	}
-	return nil, d.store.DetachPolicy(ctx, c.account, name, kind, id)
-}
-
-// listAttachedPolicies takes recursive to mean all that the target inherits: a
-// group from its parents, a certificate from the groups of its things.
-func (d *Dialect) listAttachedPolicies(ctx context.Context, c *call) (any, error) {
-	kind, id := d.target(c, c.labels["target"])
-	recursive := c.flag("recursive")
-	page := c.pageOf("pageSize", "marker")
-	if c.err != nil {
-		return nil, c.err
-	}
-	names, err := d.store.AttachedPolicies(ctx, c.account, kind, id, recursive)
-	if err != nil {
-		return nil, err
-	}
-	names, next := cut(names, page)
-	return d.policyList(c.account, names, next), nil
-}
-
-// grant reads a policy and its target.
-func (d *Dialect) grant(c *call) (name string, kind muster.ResourceKind, id string) {
-	var in struct {
-		Target string `json:"target"`
-	}
-	c.decode(&in)
-	name = c.label("policyName", policyName)
-	kind, id = d.target(c, in.Target)
-	return name, kind, id
-}
-
-// target reads what policies are attached to: a certificate or a thing group.
-// AWS's third kind, identities of Cognito, does not exist here.
-func (d *Dialect) target(c *call, arn string) (muster.ResourceKind, string) {
-	return d.resource(c, "target", arn, muster.KindCertificate, muster.KindThingGroup)
 }

@@ -61,9 +61,12 @@ func (d *Dialect) untagResource(ctx context.Context, c *call) (any, error) {
 }
 
 // listTagsForResource answers with all tags at once: there are no more than fit
-// in a page.
+// in a page, and so no token for another.
 func (d *Dialect) listTagsForResource(ctx context.Context, c *call) (any, error) {
 	kind, id := d.tagged(c, c.query.Get("resourceArn"))
+	if c.query.Get("nextToken") != "" {
+		c.refuse("nextToken: is none that an earlier answer gave")
+	}
 	if c.err != nil {
 		return nil, c.err
 	}

@@ -89,6 +89,7 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *da
 	if d.broker, err = d.newBroker(); err != nil {
 		return nil, err
 	}
+	d.mqtt.broker.Store(d.broker)
 	iot, err := awsiot.New(awsiot.Config{Store: d.store, Region: c.Region})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type state struct {
 	gate   *admission.Gate
 	admin  *admin.Admin
 	events *webhook.Sender // nil while no server runs: nobody is told
+	mqtt   *registryEvents // the same
 }
 
 // openState opens the registry and makes what stands on it. m counts what OCSP
@@ -41,7 +42,10 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 		}
 	}()
 	var tell func(muster.Event)
+	var tellRegistry func(muster.RegistryEvent)
 	if m != nil {
+		s.mqtt = &registryEvents{region: c.Region, log: log}
+		tellRegistry = s.mqtt.tell
 		if s.events, err = newWebhooks(c, log, m); err != nil {
 			return s, err
 		}
@@ -58,7 +62,8 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 		return s, err
 	}
 	s.store, err = registry.New(registry.Config{
-		Engine: s.engine, Sealer: sealer, PendingTTL: c.Registry.PendingTTL, CacheSize: c.Registry.Cache, Tell: tell,
+		Engine: s.engine, Sealer: sealer, PendingTTL: c.Registry.PendingTTL, CacheSize: c.Registry.Cache,
+		Tell: tell, TellRegistry: tellRegistry,
 	})
 	if err != nil {
 		return s, err
