@@ -94,23 +94,21 @@ func claimPrincipal(c muster.Certificate) muster.Principal {
 	}
 }
 
-// claimPolicy is a policy document. A star among the topics would let more pass
-// than there is: requests and answers are named one by one. The form of a
-// template's name leaves no room for wildcards and quotes.
+// claimPolicy is a policy document, of which 2,048 characters are the most. A star
+// stands for the format of answers alone, so that nothing is published but
+// requests. The form of a template's name leaves no room for wildcards and quotes.
 func claimPolicy(c muster.Certificate) string {
 	arn := func(kind, name string) string { return fmt.Sprintf(`"arn:aws:iot:*:%s:%s/%s"`, c.Account, kind, name) }
 	var publish, receive, subscribe []string
-	for _, format := range []string{"json", "cbor"} {
-		for _, request := range []string{
-			"$aws/certificates/create/" + format,
-			"$aws/certificates/create-from-csr/" + format,
-			"$aws/provisioning-templates/" + c.Claim + "/provision/" + format,
-		} {
-			publish = append(publish, arn("topic", request))
-			for _, answer := range []string{request + "/accepted", request + "/rejected"} {
-				receive = append(receive, arn("topic", answer))
-				subscribe = append(subscribe, arn("topicfilter", answer))
-			}
+	for _, request := range []string{
+		"$aws/certificates/create/",
+		"$aws/certificates/create-from-csr/",
+		"$aws/provisioning-templates/" + c.Claim + "/provision/",
+	} {
+		publish = append(publish, arn("topic", request+"json"), arn("topic", request+"cbor"))
+		for _, answer := range []string{request + "*/accepted", request + "*/rejected"} {
+			receive = append(receive, arn("topic", answer))
+			subscribe = append(subscribe, arn("topicfilter", answer))
 		}
 	}
 	allow := func(action string, resources ...string) string {

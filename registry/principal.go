@@ -13,9 +13,10 @@ import (
 // parent, each once and by name; and the thing that is named as the client ID,
 // if the certificate is attached to it. Watch names everything that was looked
 // at, so that a change of one of these, and of nothing else, asks for a new
-// answer. A claim has one policy, which it brings. It is read from the caches, not from one state: ask again at a change.
+// answer. It is read from the caches, not from one state: ask again at a change. A
+// claim has one policy of its own.
 func (s *Store) Principal(ctx context.Context, account, certificateID, clientID string) (muster.Principal, error) {
-	c, err := s.Certificate(ctx, account, certificateID)
+	c, err := s.current(ctx, account, certificateID)
 	if err != nil {
 		return muster.Principal{}, err
 	}
