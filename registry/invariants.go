@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/muster-mqtt/muster"
 )
@@ -316,24 +315,6 @@ func (c *checker) thing(d *muster.Thing) {
 	what := c.owned("thing "+d.Name, d.Account)
 	c.require(what, KindThingType, d.Account, d.Type)
 	c.require(what, KindThingGroup, d.Account, d.Groups...)
-}
-
-func (c *checker) policy(d *muster.Policy) {
-	what := c.owned("policy "+d.Name, d.Account)
-	if n := count(d.Versions, func(v muster.PolicyVersion) bool { return v.ID == d.Default }); n != 1 {
-		c.breaks("%s: %d versions are the default %q", what, n, d.Default)
-	}
-	if n := len(d.Versions); n > maxPolicyVersions {
-		c.breaks("%s: it has %d versions, want at most %d", what, n, maxPolicyVersions)
-	}
-	last := 0
-	for _, v := range d.Versions {
-		n, err := strconv.Atoi(v.ID)
-		if err != nil || n <= last || n >= d.Next {
-			c.breaks("%s: version %q after %d, want one that is above it and below %d", what, v.ID, last, d.Next)
-		}
-		last = n
-	}
 }
 
 func (c *checker) group(d *muster.ThingGroup) {
