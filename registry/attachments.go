@@ -9,20 +9,23 @@ import (
 
 // AttachThing attaches a certificate to a thing, of at most a hundred: what
 // connects with it may be that thing, and has the policies of its groups. To
-// attach it again changes nothing.
+// attach it again changes nothing. One that another thing has exclusively is an
+// ErrInvalid.
 func (s *Store) AttachThing(ctx context.Context, account, thing, certificateID string) error {
-	return s.editThings(ctx, account, thing, certificateID, with)
+	return s.attach(ctx, account, thing, certificateID, false)
 }
 
-// DetachThing undoes AttachThing, and what a template attached. What is not
-// attached is no error.
-func (s *Store) DetachThing(ctx context.Context, account, thing, certificateID string) error {
-	return s.editThings(ctx, account, thing, certificateID, without)
+// AttachThingExclusively attaches a certificate to a thing and to no other, also
+// none later: what connects with it is that thing, whatever its client ID. To
+// attach it so again changes nothing; one that is attached already in another way
+// is an ErrInvalid.
+func (s *Store) AttachThingExclusively(ctx context.Context, account, thing, certificateID string) error {
+	return s.attach(ctx, account, thing, certificateID, true)
 }
 
-// editThings writes the certificate if edit changes the names of its things.
-// Whoever follows the changes of the certificate, as live sessions do, is told.
-func (s *Store) editThings(ctx context.Context, account, thing, certificateID string, edit func(names []string, name string) ([]string, bool)) error {
+// attach writes the certificate unless it is attached so. Whoever follows the
+// changes of the certificate, as live sessions do, is told.
+func (s *Store) attach(ctx context.Context, account, thing, certificateID string, exclusive bool) error {
 	return s.update(ctx, func(t *tx) error {
 		if err := require(t, KindThing, docID(KindThing, account, thing)); err != nil {
 			return err
@@ -31,73 +34,69 @@ func (s *Store) editThings(ctx context.Context, account, thing, certificateID st
 		if err != nil {
 			return err
 		}
-		names, changed := edit(c.Things, thing)
-		if !changed {
+		names, added := with(c.Things, thing)
+		if !added && c.Exclusive == exclusive {
 			return nil
 		}
-		if len(names) > maxThings {
-			return fmt.Errorf("certificate %s: more than %d things: %w", certificateID, maxThings, muster.ErrLimit)
+		if err := mayAttach(&c.Certificate, thing, exclusive); err != nil {
+			return err
 		}
-		c.Things = names
+		c.Things, c.Exclusive = names, exclusive
 		return t.putCertificate(c)
 	})
 }
 
-// maxGroups is how many groups a thing may be put into directly, as in AWS.
-const maxGroups = 10
-
-// crowded says that a template would put a thing into more groups than it may be
-// in, or returns "". had is how many it is in already.
-func crowded(thing string, groups []string, had int) string {
-	if n := len(groups); n > max(maxGroups, had) {
-		return fmt.Sprintf("the thing %q would be in %d groups, at most %d may be", thing, n, maxGroups)
+// mayAttach says why a certificate cannot be attached to one more thing, or to one
+// of its things in another way.
+func mayAttach(c *muster.Certificate, thing string, exclusive bool) error {
+	switch {
+	case c.Claim != "":
+		return fmt.Errorf("certificate %s: a provisioning claim is attached to nothing: %w", c.ID, muster.ErrInvalid)
+	case c.Status == muster.PendingTransfer:
+		return fmt.Errorf("certificate %s: offered to another account, cancel the transfer first: %w", c.ID, muster.ErrInvalid)
+	case c.Exclusive && c.Things[0] == thing:
+		return fmt.Errorf("certificate %s: attached to thing %s exclusively, detach it first to attach it otherwise: %w", c.ID, thing, muster.ErrInvalid)
+	case c.Exclusive:
+		return fmt.Errorf("certificate %s: thing %s has it exclusively, detach it first: %w", c.ID, c.Things[0], muster.ErrInvalid)
+	case exclusive && len(c.Things) > 0:
+		return fmt.Errorf("certificate %s: attached to thing %s, and not exclusively; detach it first: %w", c.ID, c.Things[0], muster.ErrInvalid)
+	case len(c.Things) >= maxThings:
+		return fmt.Errorf("certificate %s: more than %d things: %w", c.ID, maxThings, muster.ErrLimit)
 	}
-	return ""
+	return nil
 }
 
-// AddThingToGroup puts a thing into a group, of at most ten: what connects as
-// that thing has the policies of the group and of its parents. To put it there
-// again changes nothing.
-func (s *Store) AddThingToGroup(ctx context.Context, account, thing, group string) error {
-	return s.editGroups(ctx, account, thing, group, with)
-}
-
-// RemoveThingFromGroup undoes AddThingToGroup, and what a template did. A thing
-// that is not in the group is no error.
-func (s *Store) RemoveThingFromGroup(ctx context.Context, account, thing, group string) error {
-	return s.editGroups(ctx, account, thing, group, without)
-}
-
-// editGroups writes the thing if edit changes the names of its groups. Whoever
-// follows the changes of the thing, as live sessions do, is told.
-func (s *Store) editGroups(ctx context.Context, account, thing, group string, edit func(names []string, name string) ([]string, bool)) error {
+// DetachThing undoes AttachThing, and what a template attached. What is not
+// attached is no error.
+func (s *Store) DetachThing(ctx context.Context, account, thing, certificateID string) error {
 	return s.update(ctx, func(t *tx) error {
-		if err := require(t, KindThingGroup, docID(KindThingGroup, account, group)); err != nil {
+		if err := require(t, KindThing, docID(KindThing, account, thing)); err != nil {
 			return err
 		}
-		found, version, err := read[muster.Thing](t, KindThing, docID(KindThing, account, thing))
+		c, err := t.certificate(account, certificateID)
 		if err != nil {
 			return err
 		}
-		names, changed := edit(found.Groups, group)
-		if !changed {
+		names, removed := without(c.Things, thing)
+		if !removed {
 			return nil
 		}
-		if len(names) > max(maxGroups, len(found.Groups)) {
-			return fmt.Errorf("thing %s: more than %d groups: %w", thing, maxGroups, muster.ErrLimit)
-		}
-		found.Groups = names
-		return t.put(version, &found)
+		c.Things, c.Exclusive = names, false
+		return t.putCertificate(c)
 	})
 }
 
 // ListThingCertificates lists the certificates that are attached to a thing, by
-// their IDs.
-func (s *Store) ListThingCertificates(ctx context.Context, account, thing string, p Page) ([]muster.Certificate, Cursor, error) {
+// their IDs: those that are so exclusively, those that are not, or, for nil, both.
+func (s *Store) ListThingCertificates(ctx context.Context, account, thing string, exclusive *bool, p Page) ([]muster.Certificate, Cursor, error) {
 	if _, err := s.sharedThing(ctx, account, thing); err != nil {
 		return nil, nil, err
 	}
-	return list[muster.Certificate](ctx, s, KindCert, IndexThing, Key(account, thing), p)
+	if exclusive == nil {
+		return list[muster.Certificate](ctx, s, KindCert, IndexThing, Key(account, thing), p)
+	}
+	q := Query{Index: IndexThing, Prefix: Key(account, thing)}
+	return listWhere(ctx, s, KindCert, q, p, func(c *muster.Certificate) bool { return c.Exclusive == *exclusive })
 }
 
 // holder returns the name of a document that has this index key, "" if none has.

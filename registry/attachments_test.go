@@ -94,7 +94,7 @@ func TestDetachProvisioned(t *testing.T) {
 	f.is("the certificate while ACTIVE", f.DeleteCertificate(t.Context(), account, c.ID, true), muster.ErrState)
 	must(f.UpdateCertificateStatus(t.Context(), account, c.ID, muster.Inactive))(f)
 	f.is("the certificate of a thing", f.DeleteCertificate(t.Context(), account, c.ID, true), muster.ErrInUse)
-	f.is("the thing", f.DeleteThing(t.Context(), account, "lamp"), muster.ErrInvalid)
+	f.is("the thing", f.DeleteThing(t.Context(), account, "lamp", nil), muster.ErrInvalid)
 	f.step()
 
 	f.ok(f.DetachThing(t.Context(), account, "lamp", c.ID))
@@ -109,7 +109,7 @@ func TestDetachProvisioned(t *testing.T) {
 	}
 
 	f.ok(f.DetachThing(t.Context(), account, "lamp", c.ID))
-	f.ok(f.DeleteThing(t.Context(), account, "lamp"))
+	f.ok(f.DeleteThing(t.Context(), account, "lamp", nil))
 	f.step()
 	f.is("the policy", f.DeletePolicy(t.Context(), account, "own"), muster.ErrInUse)
 	f.ok(f.DeleteCertificate(t.Context(), account, c.ID, true))
@@ -140,14 +140,14 @@ func TestListThingCertificates(t *testing.T) {
 	want = slices.Delete(want, 2, 3)
 	slices.Sort(want)
 	list := func(p registry.Page) ([]muster.Certificate, registry.Cursor, error) {
-		return f.ListThingCertificates(t.Context(), account, "t", p)
+		return f.ListThingCertificates(t.Context(), account, "t", nil, p)
 	}
 	if got := pages(f, list, registry.Page{Limit: 3}); !slices.Equal(got, want) {
 		t.Errorf("listed %v, want %v", got, want)
 	}
-	_, _, err := f.ListThingCertificates(t.Context(), account, "nowhere", registry.Page{})
+	_, _, err := f.ListThingCertificates(t.Context(), account, "nowhere", nil, registry.Page{})
 	f.is("no such thing", err, muster.ErrNotFound)
-	_, _, err = f.ListThingCertificates(t.Context(), account2, "t", registry.Page{})
+	_, _, err = f.ListThingCertificates(t.Context(), account2, "t", nil, registry.Page{})
 	f.is("another account's thing", err, muster.ErrNotFound)
 }
 
@@ -169,10 +169,10 @@ func TestDeleteThing(t *testing.T) {
 		{account, "t", nil},
 		{account, "t", muster.ErrNotFound},
 	} {
-		f.is(test.account+" "+test.name, f.DeleteThing(t.Context(), test.account, test.name), test.want)
+		f.is(test.account+" "+test.name, f.DeleteThing(t.Context(), test.account, test.name, nil), test.want)
 		f.step()
 	}
-	err := f.DeleteThing(t.Context(), account, "t2")
+	err := f.DeleteThing(t.Context(), account, "t2", nil)
 	if err == nil || !strings.Contains(err.Error(), c.ID) {
 		t.Errorf("%v, want the ID of the certificate in the way", err)
 	}

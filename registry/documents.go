@@ -195,11 +195,11 @@ func identify(v any) (Kind, string, []Entry) {
 	case *muster.Tombstone:
 		return KindTombstone, docID(KindTombstone, d.Account, d.ID), []Entry{{Index: IndexExpiry, Key: appendTime(nil, d.NotAfter)}}
 	case *muster.Thing:
-		return KindThing, docID(KindThing, d.Account, d.Name), nil
+		return KindThing, docID(KindThing, d.Account, d.Name), thingEntries(d)
 	case *muster.ThingType:
 		return KindThingType, docID(KindThingType, d.Account, d.Name), nil
 	case *muster.ThingGroup:
-		return KindThingGroup, docID(KindThingGroup, d.Account, d.Name), policyEntries(d.Account, d.Policies)
+		return KindThingGroup, docID(KindThingGroup, d.Account, d.Name), groupEntries(d)
 	case *muster.Policy:
 		return KindPolicy, docID(KindPolicy, d.Account, d.Name), nil
 	case *muster.Template:
@@ -269,6 +269,27 @@ func policyEntries(account string, names []string) []Entry {
 		entries = append(entries, Entry{Index: IndexPolicy, Key: Key(account, name)})
 	}
 	return entries
+}
+
+func thingEntries(t *muster.Thing) []Entry {
+	var entries []Entry
+	if t.Type != "" {
+		entries = append(entries, Entry{Index: IndexType, Key: Key(t.Account, t.Type)})
+	}
+	for _, name := range t.Groups {
+		entries = append(entries, Entry{Index: IndexGroup, Key: Key(t.Account, name)})
+	}
+	return entries
+}
+
+// groupEntries end in the group's name, so that a list may ask for names that
+// begin alike.
+func groupEntries(g *muster.ThingGroup) []Entry {
+	entries := []Entry{{Index: IndexParent, Key: append(Key(g.Account, g.Parent), g.Name...)}}
+	for _, name := range g.Ancestors {
+		entries = append(entries, Entry{Index: IndexAncestor, Key: append(Key(g.Account, name), g.Name...)})
+	}
+	return append(entries, policyEntries(g.Account, g.Policies)...)
 }
 
 func answerEntries(a *answerDoc) []Entry {

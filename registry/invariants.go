@@ -229,6 +229,9 @@ func (c *checker) certificate(d *muster.Certificate) {
 	if !slices.IsSorted(d.Things) || !slices.IsSorted(d.Policies) || len(d.Things) > maxThings || len(d.Policies) > maxPolicies {
 		c.breaks("%s: things %q, policies %q: want sorted, at most %d and %d", what, d.Things, d.Policies, maxThings, maxPolicies)
 	}
+	if d.Exclusive && len(d.Things) != 1 {
+		c.breaks("%s: attached exclusively to %q: want one thing", what, d.Things)
+	}
 	c.alone(what, KindCert, d.ID, d.Mode)
 	found, err := exists(c.r, KindTombstone, docID(KindTombstone, d.Account, d.ID))
 	c.err = errors.Join(c.err, err)
@@ -315,10 +318,25 @@ func (c *checker) thing(d *muster.Thing) {
 	what := c.owned("thing "+d.Name, d.Account)
 	c.require(what, KindThingType, d.Account, d.Type)
 	c.require(what, KindThingGroup, d.Account, d.Groups...)
+	if !slices.Equal(d.Groups, sortedNames(d.Groups)) {
+		c.breaks("%s: groups %q: want them sorted, each once", what, d.Groups)
+	}
 }
 
+// group demands that what is above a group is its parent and what is above that:
+// then no group is above itself.
 func (c *checker) group(d *muster.ThingGroup) {
 	what := c.owned("thing group "+d.Name, d.Account)
-	c.require(what, KindThingGroup, d.Account, d.Parent)
 	c.require(what, KindPolicy, d.Account, d.Policies...)
+	above, err := ancestors(c.r, d.Account, d.Parent)
+	switch {
+	case errors.Is(err, muster.ErrNotFound):
+		c.breaks("%s: there is no thinggroup %s", what, d.Parent)
+	case err != nil:
+		c.err = errors.Join(c.err, err)
+	case !slices.Equal(above, d.Ancestors):
+		c.breaks("%s: it stands below %q, its parent says below %q", what, d.Ancestors, above)
+	case len(d.Ancestors) >= maxGroupLevels:
+		c.breaks("%s: it stands below %d groups", what, len(d.Ancestors))
+	}
 }

@@ -289,7 +289,7 @@ func TestChanges(t *testing.T) {
 		must(f.CreateTemplate(t.Context(), muster.Template{Account: account, Name: "m", RoleARN: role}, jitp))(f)
 		f.ok(f.AttachThing(t.Context(), account, "t", c.ID))
 		f.ok(f.DetachThing(t.Context(), account, "t", c.ID))
-		f.ok(f.DeleteThing(t.Context(), account, "t"))
+		f.ok(f.DeleteThing(t.Context(), account, "t", nil))
 		f.ok(f.DeletePolicy(t.Context(), account, "p"))
 		f.ok(f.DeleteCertificate(t.Context(), account, c.ID, false))
 

@@ -10,8 +10,9 @@ import (
 
 // Principal returns what a connection with this certificate may act as: the
 // policies attached to it and to the groups of its things, up to the seventh
-// parent, each once and by name; and the thing that is named as the client ID,
-// if the certificate is attached to it. Watch names everything that was looked
+// parent, each once and by name; and the thing that the connection is: the one
+// that has the certificate exclusively, or else the one that is named as the client
+// ID, if the certificate is attached to it. Watch names everything that was looked
 // at, so that a change of one of these, and of nothing else, asks for a new
 // answer. It is read from the caches, not from one state: ask again at a change. A
 // claim has one policy of its own.
@@ -30,6 +31,9 @@ func (s *Store) Principal(ctx context.Context, account, certificateID, clientID 
 		w.watch(muster.KindIssuer, c.AuthorityID) // for its OCSP settings, by which the session stands
 	}
 	for _, name := range c.Things {
+		if c.Exclusive {
+			clientID = name // it is that thing, whatever it calls itself
+		}
 		if err := w.thing(ctx, name, clientID); err != nil {
 			return muster.Principal{}, err
 		}
@@ -49,13 +53,21 @@ type principalWalk struct {
 	account   string
 	policies  []string // names found so far
 	principal muster.Principal
+	watched   map[muster.ResourceKey]bool // what Watch has; a hundred things may have thousands of groups
 }
 
-func (w *principalWalk) watch(kind muster.ResourceKind, id string) {
+// watch reports whether it is the first to watch a resource.
+func (w *principalWalk) watch(kind muster.ResourceKind, id string) bool {
 	key := muster.ResourceKey{Kind: kind, ID: id}
-	if !slices.Contains(w.principal.Watch, key) {
-		w.principal.Watch = append(w.principal.Watch, key)
+	if w.watched[key] {
+		return false
 	}
+	if w.watched == nil {
+		w.watched = make(map[muster.ResourceKey]bool)
+	}
+	w.watched[key] = true
+	w.principal.Watch = append(w.principal.Watch, key)
+	return true
 }
 
 func (w *principalWalk) thing(ctx context.Context, name, clientID string) error {
@@ -76,10 +88,13 @@ func (w *principalWalk) thing(ctx context.Context, name, clientID string) error 
 	return nil
 }
 
-// group adds the policies of a group and its parents.
+// group adds the policies of a group and its parents, up to one that it has
+// looked at before.
 func (w *principalWalk) group(ctx context.Context, name string) error {
 	for level := 0; name != "" && level < maxGroupLevels; level++ {
-		w.watch(muster.KindThingGroup, name)
+		if !w.watch(muster.KindThingGroup, name) {
+			return nil
+		}
 		g, err := w.store.sharedGroup(ctx, w.account, name)
 		if err != nil {
 			return unlessGone(err)

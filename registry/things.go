@@ -2,17 +2,18 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/muster-mqtt/muster"
 )
 
 // CreateThing creates a thing; its ID, Created and Revision are set here. Its
-// type and groups must exist. The same thing once more is no error: the one
-// that is there is returned.
+// type and groups must exist, and the type must not be deprecated. The same thing
+// once more is no error: the one that is there is returned, whatever groups it
+// came into since, unless groups are asked for.
 func (s *Store) CreateThing(ctx context.Context, thing muster.Thing) (muster.Thing, error) {
 	if err := checkThing(thing); err != nil {
 		return muster.Thing{}, err
@@ -23,59 +24,12 @@ func (s *Store) CreateThing(ctx context.Context, thing muster.Thing) (muster.Thi
 	return create(ctx, s, KindThing, thing.Name, creation[muster.Thing]{
 		account: thing.Account,
 		value:   thing,
-		check:   func(r Reader) error { return checkThingTargets(r, &thing) },
+		check:   checkThingTargets,
 		equal: func(have muster.Thing) bool {
-			return have.Type == thing.Type && have.Billing == thing.Billing &&
-				slices.Equal(have.Groups, thing.Groups) && maps.Equal(have.Attributes, thing.Attributes)
+			return have.Type == thing.Type && have.Billing == thing.Billing && maps.Equal(have.Attributes, thing.Attributes) &&
+				(len(thing.Groups) == 0 || slices.Equal(have.Groups, thing.Groups))
 		},
 	})
-}
-
-// creation is a named resource to create.
-type creation[T any] struct {
-	account string
-	value   T
-	check   func(Reader) error // what value refers to exists; nil: it refers to nothing
-	equal   func(have T) bool  // have is as good as value; nil: nothing is
-}
-
-// create writes a resource, or returns the equal one that there is.
-func create[T any](ctx context.Context, s *Store, k Kind, name string, c creation[T]) (T, error) {
-	var out T
-	err := s.update(ctx, func(t *tx) error {
-		if err := require(t, KindAccount, c.account); err != nil {
-			return err
-		}
-		have, _, err := read[T](t, k, docID(k, c.account, name))
-		if err == nil {
-			if c.equal == nil || !c.equal(have) {
-				return &muster.ExistsError{Resource: resource(k, name)}
-			}
-			out = have
-			return nil
-		}
-		if !errors.Is(err, muster.ErrNotFound) {
-			return err
-		}
-		if c.check != nil {
-			if err := c.check(t); err != nil {
-				return err
-			}
-		}
-		out = c.value
-		return t.put(0, &c.value)
-	})
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return out, nil
-}
-
-// resource is how an ARN calls it.
-func resource(k Kind, name string) string {
-	kind, _ := resourceKind(k)
-	return string(kind) + "/" + name
 }
 
 func checkThing(thing muster.Thing) error {
@@ -93,10 +47,11 @@ func checkThing(thing muster.Thing) error {
 	return nil
 }
 
-// checkThingTargets requires the type and groups that a thing names.
+// checkThingTargets requires the type and groups that a thing names. The type may
+// be deprecated (ErrInvalid) only if the thing, as it is stored, has it already.
 func checkThingTargets(r Reader, thing *muster.Thing) error {
 	if thing.Type != "" {
-		if err := require(r, KindThingType, docID(KindThingType, thing.Account, thing.Type)); err != nil {
+		if err := mayHaveType(r, thing); err != nil {
 			return err
 		}
 	}
@@ -128,15 +83,122 @@ func (s *Store) sharedThing(ctx context.Context, account, name string) (muster.T
 	return s.things.load(id, func() (muster.Thing, error) { return get[muster.Thing](ctx, s, KindThing, id) })
 }
 
-// ListThings lists the account's things by name.
-func (s *Store) ListThings(ctx context.Context, account string, p Page) ([]muster.Thing, Cursor, error) {
-	return list[muster.Thing](ctx, s, KindThing, "", []byte(account+"/"), p)
+// ThingFilter selects things; an empty field selects all.
+type ThingFilter struct {
+	Type      string // found by an index
+	Attribute string // its name; without Value any value will do
+	Value     string
+	Prefix    bool // Value is the beginning of the attribute's
 }
 
-// DeleteThing deletes a thing. As AWS has it, one with a certificate attached is
-// an ErrInvalid, not an ErrInUse.
-func (s *Store) DeleteThing(ctx context.Context, account, name string) error {
+func (f ThingFilter) selects(t *muster.Thing) bool {
+	value, ok := t.Attributes[f.Attribute]
+	if f.Prefix {
+		return ok && strings.HasPrefix(value, f.Value)
+	}
+	return ok && (f.Value == "" || value == f.Value)
+}
+
+// ListThings lists the account's things by name. By Attribute it looks at all
+// those of the type, or of the account: at 10,000 at most for one page, which may
+// then come out short, or empty, with more to follow.
+func (s *Store) ListThings(ctx context.Context, account string, f ThingFilter, p Page) ([]muster.Thing, Cursor, error) {
+	index, prefix := "", []byte(account+"/")
+	if f.Type != "" {
+		index, prefix = IndexType, Key(account, f.Type)
+	}
+	if f.Attribute == "" {
+		return list[muster.Thing](ctx, s, KindThing, index, prefix, p)
+	}
+	return listWhere(ctx, s, KindThing, Query{Index: index, Prefix: prefix}, p, f.selects)
+}
+
+// ThingUpdate is what UpdateThing changes; a nil field stays as it is.
+type ThingUpdate struct {
+	Type *string // "" takes the type away
+	// Attributes take the place of those that there are or, with Merge, are added
+	// to them. One with an empty value is removed.
+	Attributes map[string]string
+	Merge      bool
+	Expected   *int // the Revision that the thing must have (ErrVersion); nil: any
+}
+
+// UpdateThing changes a thing, and raises its Revision if that makes a difference.
+// A deprecated type is not given to it (ErrInvalid).
+func (s *Store) UpdateThing(ctx context.Context, account, name string, u ThingUpdate) (muster.Thing, error) {
+	var out muster.Thing
+	err := s.update(ctx, func(t *tx) error {
+		have, version, err := read[muster.Thing](t, KindThing, docID(KindThing, account, name))
+		if err != nil {
+			return err
+		}
+		if err := expect("thing "+name, u.Expected, have.Revision); err != nil {
+			return err
+		}
+		out = have
+		if u.Type != nil {
+			out.Type = *u.Type
+		}
+		out.Attributes = editedAttributes(have.Attributes, u.Attributes, u.Merge)
+		if sameThing(out, have) {
+			return nil
+		}
+		if err := checkThing(out); err != nil {
+			return err
+		}
+		if err := checkThingTargets(t, &out); err != nil {
+			return err
+		}
+		out.Revision++
+		return t.put(version, &out)
+	})
+	if err != nil {
+		return muster.Thing{}, err
+	}
+	return out, nil
+}
+
+// editedAttributes returns what becomes of the attributes of a thing or group when
+// others are given; nil leaves them as they are.
+func editedAttributes(have, given map[string]string, merge bool) map[string]string {
+	if given == nil {
+		return have
+	}
+	edited := map[string]string{}
+	if merge {
+		maps.Copy(edited, have)
+	}
+	for name, value := range given {
+		if value == "" {
+			delete(edited, name)
+		} else {
+			edited[name] = value
+		}
+	}
+	return edited
+}
+
+// expect fails unless a revision is the one that the caller expects, if any.
+func expect(what string, want *int, have int) error {
+	if want != nil && *want != have {
+		return fmt.Errorf("%s: version %d, not %d: %w", what, have, *want, muster.ErrVersion)
+	}
+	return nil
+}
+
+// DeleteThing deletes a thing, which leaves its groups by that. expected is the
+// Revision that it must have (ErrVersion); nil for any. As AWS has it, one with a
+// certificate attached is an ErrInvalid, not an ErrInUse.
+func (s *Store) DeleteThing(ctx context.Context, account, name string, expected *int) error {
+	id := docID(KindThing, account, name)
 	return s.update(ctx, func(t *tx) error {
+		thing, _, err := read[muster.Thing](t, KindThing, id)
+		if err != nil {
+			return err
+		}
+		if err := expect("thing "+name, expected, thing.Revision); err != nil {
+			return err
+		}
 		certificate, err := holder(t, KindCert, IndexThing, Key(account, name))
 		if err != nil {
 			return err
@@ -144,104 +206,6 @@ func (s *Store) DeleteThing(ctx context.Context, account, name string) error {
 		if certificate != "" {
 			return fmt.Errorf("thing %s: certificate %s is attached, detach it first: %w", name, certificate, muster.ErrInvalid)
 		}
-		return t.remove(KindThing, docID(KindThing, account, name))
+		return t.remove(KindThing, id)
 	})
-}
-
-// CreateThingType creates a thing type; its ID and Created are set here. The
-// same type once more is no error.
-func (s *Store) CreateThingType(ctx context.Context, kind muster.ThingType) (muster.ThingType, error) {
-	none := muster.ThingType{}
-	if err := checkName("thing type", thingName, kind.Name); err != nil {
-		return none, err
-	}
-	what := "thing type " + kind.Name
-	if err := checkDescription(what, kind.Description); err != nil {
-		return none, err
-	}
-	if n := len(kind.SearchableAttributes); n > maxSearchable {
-		return none, fmt.Errorf("%s: %d searchable attributes, want at most %d: %w", what, n, maxSearchable, muster.ErrInvalid)
-	}
-	for _, name := range kind.SearchableAttributes {
-		if err := checkName("searchable attribute", attributeName, name); err != nil {
-			return none, err
-		}
-	}
-	tags, err := sortedTags(kind.Tags)
-	if err != nil {
-		return none, err
-	}
-	kind.ID, kind.Created, kind.Tags = randomUUID(), s.now(), tags
-	return create(ctx, s, KindThingType, kind.Name, creation[muster.ThingType]{
-		account: kind.Account,
-		value:   kind,
-		equal: func(have muster.ThingType) bool {
-			return have.Description == kind.Description && slices.Equal(have.Tags, kind.Tags) &&
-				slices.Equal(have.SearchableAttributes, kind.SearchableAttributes)
-		},
-	})
-}
-
-// ThingType returns a thing type of the account.
-func (s *Store) ThingType(ctx context.Context, account, name string) (muster.ThingType, error) {
-	return get[muster.ThingType](ctx, s, KindThingType, docID(KindThingType, account, name))
-}
-
-// CreateThingGroup creates a thing group; its ID, Created and Revision are set
-// here and its policies are attached later. Its parent must exist, and no more
-// than seven groups may stand one in another. The same group once more is no
-// error.
-func (s *Store) CreateThingGroup(ctx context.Context, group muster.ThingGroup) (muster.ThingGroup, error) {
-	none := muster.ThingGroup{}
-	if err := checkName("thing group", thingName, group.Name); err != nil {
-		return none, err
-	}
-	if err := checkDescription("thing group "+group.Name, group.Description); err != nil {
-		return none, err
-	}
-	if err := checkAttributes(group.Attributes, true); err != nil {
-		return none, fmt.Errorf("thing group %s: %w", group.Name, err)
-	}
-	tags, err := sortedTags(group.Tags)
-	if err != nil {
-		return none, err
-	}
-	group.ID, group.Created, group.Revision = randomUUID(), s.now(), 1
-	group.Tags, group.Policies = tags, nil
-	return create(ctx, s, KindThingGroup, group.Name, creation[muster.ThingGroup]{
-		account: group.Account,
-		value:   group,
-		check:   func(r Reader) error { return checkParents(r, group) },
-		equal: func(have muster.ThingGroup) bool {
-			return have.Parent == group.Parent && have.Description == group.Description &&
-				maps.Equal(have.Attributes, group.Attributes) && slices.Equal(have.Tags, group.Tags)
-		},
-	})
-}
-
-func checkParents(r Reader, group muster.ThingGroup) error {
-	parent := group.Parent
-	for level := 1; parent != ""; level++ {
-		if level >= maxGroupLevels {
-			return fmt.Errorf("thing group %s: more than %d levels: %w", group.Name, maxGroupLevels, muster.ErrLimit)
-		}
-		g, _, err := read[muster.ThingGroup](r, KindThingGroup, docID(KindThingGroup, group.Account, parent))
-		if err != nil {
-			return err
-		}
-		parent = g.Parent
-	}
-	return nil
-}
-
-// ThingGroup returns a thing group of the account.
-func (s *Store) ThingGroup(ctx context.Context, account, name string) (muster.ThingGroup, error) {
-	g, err := s.sharedGroup(ctx, account, name)
-	g.Attributes, g.Policies, g.Tags = maps.Clone(g.Attributes), slices.Clone(g.Policies), slices.Clone(g.Tags)
-	return g, err
-}
-
-func (s *Store) sharedGroup(ctx context.Context, account, name string) (muster.ThingGroup, error) {
-	id := docID(KindThingGroup, account, name)
-	return s.groups.load(id, func() (muster.ThingGroup, error) { return get[muster.ThingGroup](ctx, s, KindThingGroup, id) })
 }

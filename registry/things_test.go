@@ -64,7 +64,7 @@ func TestListThings(t *testing.T) {
 	var got []string
 	p := registry.Page{Limit: 2}
 	for {
-		page, next, err := f.ListThings(t.Context(), account, p)
+		page, next, err := f.ListThings(t.Context(), account, registry.ThingFilter{}, p)
 		f.ok(err)
 		for _, thing := range page {
 			got = append(got, thing.Name)

@@ -2,15 +2,18 @@ package awsiot
 
 import (
 	"context"
-	"strings"
+	"errors"
+	"strconv"
 
 	"github.com/muster-mqtt/muster"
+	"github.com/muster-mqtt/muster/registry"
 )
 
 func thingOperations() []operation {
 	return []operation{
 		{"CreateThing", post, "/things/{thingName}", (*Dialect).createThing},
 		{"DescribeThing", get, "/things/{thingName}", (*Dialect).describeThing},
+		{"UpdateThing", patch, "/things/{thingName}", (*Dialect).updateThing},
 		{"DeleteThing", remove, "/things/{thingName}", (*Dialect).deleteThing},
 		{"ListThings", get, "/things", (*Dialect).listThings},
 	}
@@ -18,11 +21,9 @@ func thingOperations() []operation {
 
 func (d *Dialect) createThing(ctx context.Context, c *call) (any, error) {
 	var in struct {
-		Type    string `json:"thingTypeName"`
-		Billing string `json:"billingGroupName"`
-		Payload struct {
-			Attributes map[string]string `json:"attributes"`
-		} `json:"attributePayload"`
+		Type    string           `json:"thingTypeName"`
+		Billing string           `json:"billingGroupName"`
+		Payload attributePayload `json:"attributePayload"`
 	}
 	c.decode(&in)
 	name := c.label("thingName", registryName)
@@ -49,16 +50,69 @@ func (d *Dialect) createThing(ctx context.Context, c *call) (any, error) {
 	}{t.Name, d.arn(t.Account, muster.KindThing, t.Name), t.ID}, nil
 }
 
-func (d *Dialect) deleteThing(ctx context.Context, c *call) (any, error) {
-	name := c.label("thingName", registryName)
-	if c.query.Has("expectedVersion") {
-		// It could only be ignored, and it is there to deny.
-		c.refuse("expectedVersion: is not supported, leave it out")
+// updateThing: a member that is absent stays as it is, and attributes whose value is
+// empty are removed, merged or not.
+func (d *Dialect) updateThing(ctx context.Context, c *call) (any, error) {
+	var in struct {
+		Type     *string          `json:"thingTypeName"`
+		Payload  attributePayload `json:"attributePayload"`
+		Expected *int             `json:"expectedVersion"`
+		Untyped  bool             `json:"removeThingType"`
 	}
+	c.decode(&in)
+	name := c.label("thingName", registryName)
+	if in.Type != nil {
+		c.required("thingTypeName", *in.Type, registryName)
+	}
+	if in.Untyped {
+		if in.Type != nil {
+			c.refuse("removeThingType: excludes thingTypeName")
+		}
+		in.Type = new(string)
+	}
+	c.attributes("attributePayload.attributes", in.Payload.Attributes)
 	if c.err != nil {
 		return nil, c.err
 	}
-	return nil, d.store.DeleteThing(ctx, c.account, name)
+	_, err := d.store.UpdateThing(ctx, c.account, name, registry.ThingUpdate{
+		Type: in.Type, Attributes: in.Payload.Attributes, Merge: in.Payload.Merge, Expected: in.Expected,
+	})
+	return nil, err
+}
+
+// attributePayload is how attributes come. Merge counts in updates alone.
+type attributePayload struct {
+	Attributes map[string]string `json:"attributes"`
+	Merge      bool              `json:"merge"`
+}
+
+// deleteThing has done its work if there is no such thing, as AWS has it.
+func (d *Dialect) deleteThing(ctx context.Context, c *call) (any, error) {
+	name := c.label("thingName", registryName)
+	expected := c.expectedVersion()
+	if c.err != nil {
+		return nil, c.err
+	}
+	return nil, unlessGone(d.store.DeleteThing(ctx, c.account, name, expected))
+}
+
+func unlessGone(err error) error {
+	if errors.Is(err, muster.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// expectedVersion reads the version that what is deleted must have; nil is any.
+func (c *call) expectedVersion() *int {
+	if !c.query.Has("expectedVersion") {
+		return nil
+	}
+	n, err := strconv.Atoi(c.query.Get("expectedVersion"))
+	if err != nil {
+		c.refuse("expectedVersion: must be a number")
+	}
+	return &n
 }
 
 func (d *Dialect) describeThing(ctx context.Context, c *call) (any, error) {
@@ -93,57 +147,30 @@ type thingSummary struct {
 	Version    int               `json:"version"`
 }
 
-// thingFilter is what ListThings may ask for; an empty field asks for nothing.
-type thingFilter struct {
-	kind, attribute, value string
-	prefix                 bool // value is the beginning of the attribute's
-}
-
-func (f thingFilter) matches(t muster.Thing) bool {
-	if f.kind != "" && t.Type != f.kind {
-		return false
-	}
-	if f.attribute == "" {
-		return true
-	}
-	value, ok := t.Attributes[f.attribute]
-	if f.prefix {
-		return ok && strings.HasPrefix(value, f.value)
-	}
-	return ok && (f.value == "" || value == f.value)
-}
-
-// listThings filters each page after it was read: a page may come out shorter
-// than it was asked for, or empty, with more to follow, as AWS's pages may.
 func (d *Dialect) listThings(ctx context.Context, c *call) (any, error) {
 	page := c.pageOf("maxResults", "nextToken")
-	filter := thingFilter{
-		kind:      c.param("thingTypeName", registryName),
-		attribute: c.param("attributeName", attributeName),
-		value:     c.param("attributeValue", attributeValue),
-		prefix:    c.flag("usePrefixAttributeValue"),
+	filter := registry.ThingFilter{
+		Type:      c.param("thingTypeName", registryName),
+		Attribute: c.param("attributeName", attributeName),
+		Value:     c.param("attributeValue", attributeValue),
+		Prefix:    c.flag("usePrefixAttributeValue"),
 	}
-	if filter.value != "" && filter.attribute == "" {
+	if filter.Value != "" && filter.Attribute == "" {
 		c.refuse("attributeValue: needs attributeName")
 	}
 	if c.err != nil {
 		return nil, c.err
 	}
-	all, next, err := d.store.ListThings(ctx, c.account, page)
+	all, next, err := d.store.ListThings(ctx, c.account, filter, page)
 	if err != nil {
 		return nil, err
-	}
-	things := make([]thingSummary, 0, len(all))
-	for _, t := range all {
-		if filter.matches(t) {
-			arn := d.arn(t.Account, muster.KindThing, t.Name)
-			things = append(things, thingSummary{t.Name, t.Type, arn, present(t.Attributes), t.Revision})
-		}
 	}
 	return struct {
 		Things    []thingSummary `json:"things"`
 		NextToken string         `json:"nextToken,omitempty"`
-	}{things, token(next)}, nil
+	}{each(all, func(t muster.Thing) thingSummary {
+		return thingSummary{t.Name, t.Type, d.arn(t.Account, muster.KindThing, t.Name), present(t.Attributes), t.Revision}
+	}), token(next)}, nil
 }
 
 // present makes {} of no attributes; null is none to some SDKs.
