@@ -34,7 +34,7 @@ const (
 type server struct {
 	http.Handler
 	store  *registry.Store
-	engine *memory.Engine
+	engine registry.Engine
 	key    muster.AccessKey // of account
 	other  muster.AccessKey // of stranger
 	now    func() time.Time
@@ -62,12 +62,17 @@ func (l *logBuffer) String() string {
 // newServer makes one whose clock is now.
 func newServer(tb testing.TB, now func() time.Time) *server {
 	tb.Helper()
+	return newServerOn(tb, memory.New(), now)
+}
+
+// newServerOn makes one on an engine that holds nothing yet, and closes it.
+func newServerOn(tb testing.TB, engine registry.Engine, now func() time.Time) *server {
+	tb.Helper()
 	ctx := tb.Context()
 	sealer, err := registry.NewSealer(make([]byte, 32))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	engine := memory.New()
 	tb.Cleanup(func() { engine.Close() })
 	s := &server{engine: engine, now: now, log: new(logBuffer)}
 	if s.store, err = registry.New(registry.Config{Engine: engine, Sealer: sealer, Now: now}); err != nil {
