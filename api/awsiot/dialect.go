@@ -18,6 +18,9 @@ type Config struct {
 	Store  *registry.Store
 	Region string           // of ARNs and of the scope of signatures
 	Now    func() time.Time // the clock that signatures are held to; default time.Now
+	// RequestsPerKey is how many requests a second an access key may make; a burst
+	// may have twice as many. 0 is no limit.
+	RequestsPerKey int
 	// Publishable reports whether devices may publish on a topic that begins with $,
 	// if their policies allow it. nil: on none.
 	Publishable func(topic string) bool
@@ -27,7 +30,9 @@ type Config struct {
 type Dialect struct {
 	store    *registry.Store
 	region   string
+	now      func() time.Time
 	verifier *sigv4.Verifier
+	rates    keyRates
 	routes   []route
 	// publishable is Config.Publishable; nil is allowed.
 	publishable func(topic string) bool
@@ -37,6 +42,9 @@ type Dialect struct {
 func New(c Config) (*Dialect, error) {
 	if c.Store == nil {
 		return nil, errors.New("awsiot: Store is needed")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	verifier, err := sigv4.New(sigv4.Config{
 		Keys: c.Store,
@@ -49,7 +57,13 @@ func New(c Config) (*Dialect, error) {
 	if err != nil {
 		return nil, fmt.Errorf("awsiot: %w", err)
 	}
-	return &Dialect{store: c.Store, region: c.Region, verifier: verifier, publishable: c.Publishable, routes: routes(slices.Concat(operations(), refusedOperations()))}, nil
+	d := &Dialect{
+		store: c.Store, region: c.Region, now: c.Now, verifier: verifier, publishable: c.Publishable,
+		rates:  newKeyRates(),
+		routes: routes(slices.Concat(operations(), refusedOperations())),
+	}
+	d.SetRequestsPerKey(c.RequestsPerKey)
+	return d, nil
 }
 
 // Speaks is true: AWS IoT spreads its paths over the whole host, so that its
@@ -68,20 +82,28 @@ func (d *Dialect) Operation(r *http.Request) string {
 // Serve authenticates the request, runs its operation and answers. It returns
 // who asked and, where the answer is an internal failure, its cause.
 func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, body []byte) (account, keyID string, err error) {
-	id, err := d.verifier.Verify(r, body)
+	// SDKs correct their clock by it when a signature is refused for its time, and
+	// look at it after each answer.
+	w.Header().Set("Date", d.now().UTC().Format(http.TimeFormat))
+	request, err := d.verifier.Verify(r, body)
 	if err != nil {
-		return "", id.KeyID, d.answerFault(w, "", err)
+		return "", request.Key.ID, d.answerFault(w, "", err)
 	}
-	out, err := d.run(r.Context(), match(d.routes, r), &call{account: id.Account, query: r.URL.Query(), header: r.Header, body: body})
+	key, m := request.Key, match(d.routes, r)
+	d.store.NoteAccessKey(key.ID)
+	if err := d.allow(key, m.operation); err != nil {
+		return key.Account, key.ID, d.answerFault(w, key.Account, err)
+	}
+	out, err := d.run(r.Context(), m, &call{account: key.Account, query: r.URL.Query(), header: r.Header, body: request.Body})
 	if err != nil {
-		return id.Account, id.KeyID, d.answerFault(w, id.Account, err)
+		return key.Account, key.ID, d.answerFault(w, key.Account, err)
 	}
 	encoded, err := json.Marshal(out)
 	if err != nil {
-		return id.Account, id.KeyID, d.answerFault(w, id.Account, fmt.Errorf("encode answer: %w", err))
+		return key.Account, key.ID, d.answerFault(w, key.Account, fmt.Errorf("encode answer: %w", err))
 	}
 	answer(w, http.StatusOK, encoded)
-	return id.Account, id.KeyID, nil
+	return key.Account, key.ID, nil
 }
 
 func (d *Dialect) run(ctx context.Context, m matched, c *call) (any, error) {

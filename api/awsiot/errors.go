@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/api/sigv4"
@@ -17,8 +20,9 @@ type fault struct {
 	status                  int
 	code                    string
 	message                 string
-	resourceID, resourceARN string   // of ResourceAlreadyExistsException
-	allow                   []string // methods, with 405
+	resourceID, resourceARN string        // of ResourceAlreadyExistsException
+	allow                   []string      // methods, with 405
+	again                   time.Duration // when to come again, with 429
 }
 
 func (f *fault) Error() string { return f.code + ": " + f.message }
@@ -41,6 +45,11 @@ func (f *fault) answer(w http.ResponseWriter) {
 	w.Header().Set("X-Amzn-ErrorType", f.code)
 	if len(f.allow) > 0 {
 		w.Header().Set("Allow", strings.Join(f.allow, ", "))
+	}
+	if f.again > 0 {
+		// The standard's, in seconds, and that of newer SDKs, in milliseconds.
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.again.Seconds()))))
+		w.Header().Set("X-Amz-Retry-After", strconv.FormatInt(f.again.Milliseconds(), 10))
 	}
 	answer(w, f.status, encoded)
 }

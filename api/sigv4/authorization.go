@@ -11,7 +11,8 @@ import (
 
 const algorithm = "AWS4-HMAC-SHA256"
 
-// authorization is what the Authorization header says.
+// authorization is what the Authorization header or the query of a presigned URL
+// says.
 type authorization struct {
 	keyID   string
 	date    string // yyyymmdd
@@ -20,6 +21,10 @@ type authorization struct {
 	headers []string // SignedHeaders, lower case
 	// signature is 64 lower-case hex digits.
 	signature string
+
+	signed    time.Time
+	presigned bool          // by the query
+	expires   time.Duration // after signed, if presigned
 }
 
 var (
@@ -27,12 +32,31 @@ var (
 	signatureForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// parseAuthorization reads the header
+// parse reads the authorization of a request, which has one of the two forms.
+func parse(r *http.Request, query url.Values) (authorization, error) {
+	inQuery := query.Has(queryAlgorithm) || query.Has(queryCredential) || query.Has(querySignature)
+	switch {
+	case inQuery && len(r.Header.Values("Authorization")) > 0:
+		return authorization{}, incomplete("Only one way of authentication is allowed: " +
+			"the Authorization header or the X-Amz-… members of the query")
+	case len(r.Header.Values("X-Amz-Security-Token")) > 0 || query.Has("X-Amz-Security-Token"):
+		return authorization{}, unrecognized("Session tokens are not supported: sign with a long-term access key")
+	case inQuery:
+		return parseQuery(query)
+	}
+	a, err := parseHeader(r.Header.Values("Authorization"))
+	if err == nil {
+		err = a.parseDate(r.Header.Values("X-Amz-Date"), "Authorization header requires existence of one 'X-Amz-Date' header")
+	}
+	return a, err
+}
+
+// parseHeader reads the header
 //
 //	AWS4-HMAC-SHA256 Credential=ID/date/region/service/aws4_request, SignedHeaders=a;b, Signature=hex
 //
 // in which the blanks after the commas are optional.
-func parseAuthorization(values []string) (authorization, error) {
+func parseHeader(values []string) (authorization, error) {
 	var a authorization
 	if len(values) == 0 {
 		return a, missing("Missing Authentication Token")
@@ -44,8 +68,8 @@ func parseAuthorization(values []string) (authorization, error) {
 	if !strings.HasPrefix(scheme, "AWS4-") {
 		return a, missing("Missing Authentication Token: sign the request by " + algorithm)
 	}
-	if scheme != algorithm {
-		return a, incomplete("Unsupported signature algorithm: only %s is accepted", algorithm)
+	if err := checkAlgorithm(scheme); err != nil {
+		return a, err
 	}
 	members := make(map[string]string, 3)
 	for part := range strings.SplitSeq(rest, ",") {
@@ -60,12 +84,29 @@ func parseAuthorization(values []string) (authorization, error) {
 			return a, incomplete("Authorization header requires '%s' parameter", name)
 		}
 	}
-	a.headers = strings.Split(members["SignedHeaders"], ";")
-	a.signature = members["Signature"]
-	if !signatureForm.MatchString(a.signature) {
-		return a, incomplete("Authorization header: Signature must be 64 lower-case hex digits")
+	return a, a.fill(members["Credential"], members["SignedHeaders"], members["Signature"])
+}
+
+// checkAlgorithm tells users of SigV4A, which signs with elliptic curves for
+// several regions at once, what to change.
+func checkAlgorithm(given string) error {
+	switch {
+	case given == algorithm:
+		return nil
+	case strings.HasPrefix(given, "AWS4-ECDSA-"):
+		return incomplete("SigV4A (%.40s) is not supported: only SigV4 (%s) is accepted", given, algorithm)
 	}
-	return a, a.parseCredential(members["Credential"])
+	return incomplete("Unsupported signature algorithm: only %s is accepted", algorithm)
+}
+
+// fill takes the members that both forms have.
+func (a *authorization) fill(credential, signedHeaders, signature string) error {
+	a.headers = strings.Split(signedHeaders, ";")
+	a.signature = signature
+	if !signatureForm.MatchString(signature) {
+		return incomplete("Signature must be 64 lower-case hex digits")
+	}
+	return a.parseCredential(credential)
 }
 
 func (a *authorization) parseCredential(credential string) error {
@@ -77,10 +118,24 @@ func (a *authorization) parseCredential(credential string) error {
 	if !keyIDForm.MatchString(scope[0]) {
 		return incomplete("Credential: the access key ID must match %s", keyIDForm)
 	}
-	if scope[4] != "aws4_request" {
-		return invalid("Credential should be scoped with a valid terminator: 'aws4_request'")
+	if scope[4] != terminator {
+		return invalid("Credential should be scoped with a valid terminator: '%s'", terminator)
 	}
 	a.keyID, a.date, a.region, a.service = scope[0], scope[1], scope[2], scope[3]
+	return nil
+}
+
+// parseDate reads X-Amz-Date, which must be of the day of the credential's scope.
+func (a *authorization) parseDate(values []string, absent string) (err error) {
+	if len(values) != 1 {
+		return incomplete("%s", absent)
+	}
+	if a.signed, err = time.Parse(timeFormat, values[0]); err != nil {
+		return incomplete("Date must be in ISO-8601 'basic format': X-Amz-Date: yyyymmddThhmmssZ")
+	}
+	if day := a.signed.Format(dayFormat); a.date != day {
+		return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s'", day)
+	}
 	return nil
 }
 
@@ -98,36 +153,4 @@ func (a *authorization) covers(h http.Header) error {
 		}
 	}
 	return nil
-}
-
-// refuseUnsupported names the ways of SigV4 that are not accepted here, so that
-// their users learn more than that a signature is wrong.
-func refuseUnsupported(r *http.Request, query url.Values) error {
-	if query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") {
-		return incomplete("Authentication by query string is not supported: sign with the Authorization header")
-	}
-	if len(r.Header.Values("X-Amz-Security-Token")) > 0 || query.Has("X-Amz-Security-Token") {
-		return unrecognized("Session tokens are not supported: sign with a long-term access key")
-	}
-	if strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-		return invalid("Chunked payload signing is not supported: send x-amz-content-sha256 with the hash of the body")
-	}
-	return nil
-}
-
-// signingTime reads X-Amz-Date, which must be of the day of the credential's
-// scope.
-func (a *authorization) signingTime(h http.Header) (time.Time, error) {
-	values := h.Values("X-Amz-Date")
-	if len(values) != 1 {
-		return time.Time{}, incomplete("Authorization header requires existence of one 'X-Amz-Date' header")
-	}
-	t, err := time.Parse(timeFormat, values[0])
-	if err != nil {
-		return time.Time{}, incomplete("Date must be in ISO-8601 'basic format': X-Amz-Date: yyyymmddThhmmssZ")
-	}
-	if day := t.Format(dayFormat); a.date != day {
-		return time.Time{}, invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s'", day)
-	}
-	return t, nil
 }

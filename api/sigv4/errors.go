@@ -33,17 +33,27 @@ func unrecognized(message string) error {
 	return &Error{"UnrecognizedClientException", http.StatusForbidden, message}
 }
 
-// checkTime refuses a signature whose time is too far from ours. SDKs look for
-// these texts to correct their clock and try again.
-func checkTime(signed, now time.Time) error {
+// malformed is about a body in chunks whose signature may well be right.
+func malformed(format string, args ...any) error {
+	return &Error{"InvalidRequestException", http.StatusBadRequest, "Body in chunks: " + fmt.Sprintf(format, args...)}
+}
+
+// checkTime refuses a signature of a time that is too far from ours. SDKs look for
+// these texts, or for the code and the Date header of the answer, to correct
+// their clock and try again.
+func (a *authorization) checkTime(now time.Time) error {
 	now = now.UTC()
-	if early := now.Add(-maxSkew); signed.Before(early) {
-		return invalid("Signature expired: %s is now earlier than %s (%s - 5 min.)",
-			signed.Format(timeFormat), early.Format(timeFormat), now.Format(timeFormat))
+	past, told := maxSkew, "5 min."
+	if a.presigned {
+		past, told = a.expires, fmt.Sprintf("%d sec.", int(a.expires.Seconds()))
 	}
-	if late := now.Add(maxSkew); signed.After(late) {
+	if early := now.Add(-past); a.signed.Before(early) {
+		return invalid("Signature expired: %s is now earlier than %s (%s - %s)",
+			a.signed.Format(timeFormat), early.Format(timeFormat), now.Format(timeFormat), told)
+	}
+	if late := now.Add(maxSkew); a.signed.After(late) {
 		return invalid("Signature not yet current: %s is still later than %s (%s + 5 min.)",
-			signed.Format(timeFormat), late.Format(timeFormat), now.Format(timeFormat))
+			a.signed.Format(timeFormat), late.Format(timeFormat), now.Format(timeFormat))
 	}
 	return nil
 }
