@@ -69,7 +69,7 @@ func allowed() map[string]imports {
 
 		// The control planes. A dialect knows api, which knows no dialect.
 		"api":        {[]string{".", "registry", "policy", "provisioning"}, []string{zerolog}},
-		"api/sigv4":  {[]string{"."}, []string{awsSigner}},
+		"api/sigv4":  {ours: []string{"."}},
 		"api/awsiot": {[]string{".", "registry", "policy", "provisioning", "api", "api/sigv4", "internal/pace"}, []string{zerolog}},
 		"api/admin":  {[]string{".", "registry", "policy", "provisioning", "admission", "api"}, []string{zerolog}},
 
