@@ -177,6 +177,20 @@ func holdsDocument(p muster.Policy, document string) bool {
 	return slices.ContainsFunc(p.Versions, func(v muster.PolicyVersion) bool { return v.Document == document })
 }
 
+// run plans and applies, and writes nothing if that makes no difference.
+func (a *application) run(t *tx, c *certificateTx, status muster.Status) error {
+	p, err := a.plan(t, c)
+	if err != nil || !p.changes(c, status) {
+		return err
+	}
+	return a.apply(t, c, p, status)
+}
+
+func (p *plan) changes(c *certificateTx, status muster.Status) bool {
+	return c.version == 0 || c.Status != status || p.thing != nil || len(p.policies) > 0 ||
+		!slices.Equal(p.attached.Things, c.Things) || !slices.Equal(p.attached.Policies, c.Policies)
+}
+
 // apply writes what was planned, and the certificate with the status it shall
 // have.
 func (a *application) apply(t *tx, c *certificateTx, p plan, status muster.Status) error {

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,9 +82,7 @@ func checkFleet(t *tx, account, name string) error {
 // one that waits for it, or that has all of this from it already.
 func checkProvisionable(c *certificateTx, job *application) error {
 	switch {
-	case !c.Expires.IsZero() && !job.now.Before(c.Expires):
-		return fmt.Errorf("certificate %s: its time to be provisioned is over: %w", c.ID, muster.ErrNotFound)
-	case c.AuthorityID != "" || c.Claim != "":
+	case c.AuthorityID != "":
 		return fmt.Errorf("certificate %s: it was not issued to be provisioned: %w", c.ID, muster.ErrState)
 	case c.Status != muster.PendingActivation && !job.done(c):
 		return fmt.Errorf("certificate %s: it is %s and not to be provisioned again: %w", c.ID, c.Status, muster.ErrState)
@@ -98,17 +95,4 @@ func (a *application) done(c *certificateTx) bool {
 	return c.Status == a.Status &&
 		(a.Thing == nil || slices.Contains(c.Things, a.Thing.Name)) &&
 		!slices.ContainsFunc(a.Policies, func(g muster.RegistrationGrant) bool { return !slices.Contains(c.Policies, g.Name) })
-}
-
-// run plans and applies. Its errors name the certificate.
-func (a *application) run(t *tx, c *certificateTx, status muster.Status) error {
-	plan, err := a.plan(t, c)
-	if err != nil {
-		var o *obstacle
-		if errors.As(err, &o) {
-			return fmt.Errorf("certificate %s: %w", c.ID, err)
-		}
-		return err
-	}
-	return a.apply(t, c, plan, status)
 }

@@ -20,29 +20,10 @@ func (s *Store) RegisterCertificate(ctx context.Context, r CertificateRegistrati
 		return muster.Certificate{}, err
 	}
 	err = s.update(ctx, func(t *tx) error {
-		if err := require(t, KindAccount, c.Account); err != nil {
+		if err := t.makeRoom(c); err != nil {
 			return err
 		}
-		found, err := exists(t, KindCert, docID(KindCert, c.Account, c.ID))
-		if err != nil {
-			return err
-		}
-		if found {
-			return &muster.ExistsError{Resource: "cert/" + c.ID}
-		}
-		if c.AuthorityID != "" { // it was read outside this transaction
-			a, _, err := read[muster.Authority](t, KindAuthority, docID(KindAuthority, c.Account, c.AuthorityID))
-			if err != nil {
-				return err
-			}
-			if err := checkSigner(a); err != nil {
-				return err
-			}
-		}
-		if err := dropTombstone(t, c.Account, c.ID); err != nil {
-			return err
-		}
-		err = t.putCertificate(&certificateTx{Certificate: c})
+		err := t.putCertificate(&certificateTx{Certificate: c})
 		if errors.Is(err, muster.ErrExists) { // this account's is free: it is IndexDefault
 			return &muster.ExistsError{Resource: "cert/" + c.ID, Foreign: true}
 		}
@@ -52,6 +33,31 @@ func (s *Store) RegisterCertificate(ctx context.Context, r CertificateRegistrati
 		return muster.Certificate{}, err
 	}
 	return c, nil
+}
+
+// makeRoom is for a record that an operator has created: the account does not have
+// it, its authority may register certificates still, and a tombstone goes.
+func (t *tx) makeRoom(c muster.Certificate) error {
+	if err := require(t, KindAccount, c.Account); err != nil {
+		return err
+	}
+	found, err := exists(t, KindCert, docID(KindCert, c.Account, c.ID))
+	if err != nil {
+		return err
+	}
+	if found {
+		return &muster.ExistsError{Resource: "cert/" + c.ID}
+	}
+	if c.AuthorityID != "" { // it was read outside this transaction
+		a, _, err := read[muster.Authority](t, KindAuthority, docID(KindAuthority, c.Account, c.AuthorityID))
+		if err != nil {
+			return err
+		}
+		if err := checkSigner(a); err != nil {
+			return err
+		}
+	}
+	return dropTombstone(t, c.Account, c.ID)
 }
 
 // newCertificate checks what the transaction need not judge.
