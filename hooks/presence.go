@@ -58,6 +58,7 @@ type presence struct {
 // presenceEvent is the payload of AWS's lifecycle events.
 type presenceEvent struct {
 	ClientID         string           `json:"clientId"`
+	ThingName        string           `json:"thingName,omitempty"` // of an exclusive thing alone
 	Timestamp        int64            `json:"timestamp"` // milliseconds
 	EventType        string           `json:"eventType"`
 	ClientInitiated  *bool            `json:"clientInitiatedDisconnect,omitempty"`
@@ -179,6 +180,7 @@ func (s *Session) tell(topic string, e presenceEvent) {
 		return
 	}
 	e.ClientID, e.SessionID, e.Principal = s.client.ID, s.presence.session, s.candidate.ID
+	e.ThingName, _ = s.exclusive.Load().(string)
 	e.Timestamp = time.Now().UnixMilli()
 	payload, err := json.Marshal(e)
 	if err == nil {

@@ -29,6 +29,7 @@ type Session struct {
 	asked     policy.ConnectAttributes     // set before anyone else knows the session
 	claim     bool                         // of a claim certificate; the same
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
+	exclusive atomic.Value                 // string: the thing that has the certificate exclusively; "" for none
 
 	kicked      atomic.Pointer[kick] // why it has to go; it may do nothing more meanwhile
 	established atomic.Bool          // its CONNACK was sent
@@ -110,10 +111,20 @@ func (s *Session) refresh(ctx context.Context) (grounds, error) {
 			return grounds{}, err
 		}
 		s.bound.Store(g.bind())
+		s.exclusive.Store(exclusiveThing(&p))
 		if !s.watch(p.Watch) {
 			return g, nil
 		}
 	}
+}
+
+// exclusiveThing returns the name of the thing that has the certificate exclusively,
+// and so is the connection whatever its client ID; "" if none has.
+func exclusiveThing(p *muster.Principal) string {
+	if p.Thing == nil || !p.Certificate.Exclusive {
+		return ""
+	}
+	return p.Thing.Name
 }
 
 // watch notes what to watch and reports whether anything is new.
