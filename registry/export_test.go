@@ -32,3 +32,15 @@ func CacheLoad(size, values int) (held int, hot bool) {
 	}
 	return held, reads == 1
 }
+
+// OccupyPairs takes all the places of those who make key pairs, until it is called back.
+func (s *Store) OccupyPairs() (leave func()) {
+	for range cap(s.issuing.pairs) {
+		s.issuing.pairs <- struct{}{}
+	}
+	return func() {
+		for range cap(s.issuing.pairs) {
+			<-s.issuing.pairs
+		}
+	}
+}

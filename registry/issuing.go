@@ -215,7 +215,11 @@ func (s *Store) issuingAuthority(ctx context.Context, account string) (issuingAu
 		if err != nil {
 			return issuingAuthority{}, err
 		}
-		return doc.open(s.sealer)
+		authority, err := doc.open(s.sealer)
+		if err != nil {
+			return authority, errors.New(err.Error()) // not the caller's mistake, as ErrInvalid would say
+		}
+		return authority, nil
 	})
 }
 
