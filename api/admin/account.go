@@ -14,10 +14,6 @@ import (
 func (a *Admin) accountRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /account/list", answers(a, a.ListAccounts))
 	mux.Handle("POST /account/create", answers(a, a.CreateAccount))
-	mux.Handle("POST /key/list", answers(a, a.ListKeys))
-	mux.Handle("POST /key/create", answers(a, a.CreateKey))
-	mux.Handle("POST /key/set", answers(a, a.SetKey))
-	mux.Handle("POST /key/delete", answers(a, a.DeleteKey))
 }
 
 // Nothing is a request or an answer that says nothing.
@@ -75,66 +71,4 @@ func (a *Admin) account(ctx context.Context, named string) (string, error) {
 // OfAccount names an account; "" is the only one.
 type OfAccount struct {
 	Account string `json:"account,omitempty"`
-}
-
-// Key is an access key. Secret is there once: in the answer that creates it.
-type Key struct {
-	ID       string    `json:"id"`
-	Account  string    `json:"account"`
-	Disabled bool      `json:"disabled"`
-	Created  time.Time `json:"created"`
-	Secret   string    `json:"secret,omitempty"`
-}
-
-// ListKeys returns the keys of an account, or of all, oldest first.
-func (a *Admin) ListKeys(ctx context.Context, in OfAccount) ([]Key, error) {
-	accounts, err := a.config.Registry.Accounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if in.Account != "" {
-		accounts = []muster.Account{{ID: in.Account}}
-	}
-	out := []Key{}
-	for _, x := range accounts {
-		keys, err := a.config.Registry.AccessKeys(ctx, x.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			out = append(out, Key{ID: k.ID, Account: k.Account, Disabled: k.Disabled, Created: k.Created})
-		}
-	}
-	return out, nil
-}
-
-// CreateKey makes a key of an account.
-func (a *Admin) CreateKey(ctx context.Context, in OfAccount) (Key, error) {
-	account, err := a.account(ctx, in.Account)
-	if err != nil {
-		return Key{}, err
-	}
-	k, err := a.config.Registry.CreateAccessKey(ctx, muster.AccessKey{Account: account})
-	return Key{ID: k.ID, Account: k.Account, Created: k.Created, Secret: k.Secret}, err
-}
-
-// KeySwitch disables a key, or enables it.
-type KeySwitch struct {
-	ID       string `json:"id"`
-	Disabled bool   `json:"disabled"`
-}
-
-// SetKey disables or enables a key. It is in force when this returns.
-func (a *Admin) SetKey(ctx context.Context, in KeySwitch) (Nothing, error) {
-	return Nothing{}, a.config.Registry.SetAccessKeyDisabled(ctx, in.ID, in.Disabled)
-}
-
-// KeyName names a key.
-type KeyName struct {
-	ID string `json:"id"`
-}
-
-// DeleteKey deletes a key. It is in force when this returns.
-func (a *Admin) DeleteKey(ctx context.Context, in KeyName) (Nothing, error) {
-	return Nothing{}, a.config.Registry.DeleteAccessKey(ctx, in.ID)
 }

@@ -25,6 +25,9 @@ type Config struct {
 	Region   string // of ARNs
 	Version  string // of the program
 	Log      zerolog.Logger
+	// Operations are the names of the API's operations, to which access keys can be
+	// bound.
+	Operations []string
 }
 
 // Admin answers the operator's questions, over the socket or, while no server

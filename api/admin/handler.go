@@ -26,6 +26,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("POST /reload", answers(a, a.Reload))
 	a.certificateRoutes(mux)
 	a.accountRoutes(mux)
+	a.keyRoutes(mux)
 	a.policyRoutes(mux)
 	a.templateRoutes(mux)
 	a.authorityRoutes(mux)

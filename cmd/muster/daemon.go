@@ -32,6 +32,7 @@ type daemon struct {
 	*state
 	metrics *metrics.Metrics
 	broker  *broker.Broker
+	iot     *awsiot.Dialect
 	api     http.Handler
 
 	sessions *sessions.Store
@@ -90,11 +91,11 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *da
 		return nil, err
 	}
 	d.mqtt.broker.Store(d.broker)
-	iot, err := awsiot.New(awsiot.Config{Store: d.store, Region: c.Region})
+	d.iot, err = awsiot.New(awsiot.Config{Store: d.store, Region: c.Region, RequestsPerKey: c.API.RequestsPerKey})
 	if err != nil {
 		return nil, err
 	}
-	d.api, err = api.New(api.Config{Dialects: []api.Dialect{iot}, Log: log, Observe: d.metrics.APIRequest})
+	d.api, err = api.New(api.Config{Dialects: []api.Dialect{d.iot}, Log: log, Observe: d.metrics.APIRequest})
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (r *reloader) compare(settings config.Settings, out *admin.Reloaded) {
 // adoptable says whether the value of a key can change while the server runs.
 func adoptable(key string) bool {
 	switch key {
-	case "mqtt.certificate", "mqtt.key", "api.certificate", "api.key", "mqtt.drain", "log.level",
+	case "mqtt.certificate", "mqtt.key", "api.certificate", "api.key", "mqtt.drain", "log.level", "api.requests_per_key",
 		"limits.connections", "limits.handshakes", "limits.connects", "limits.connects_per_address",
 		"limits.connects_per_authority", "limits.registrations":
 		return true
@@ -230,6 +230,7 @@ func (d *daemon) adopt(c *config.Config, devices, operators tls.Certificate, out
 	}
 	d.broker.SetLimits(brokerLimits(c))
 	d.gate.SetLimits(gateLimits(c))
+	d.iot.SetRequestsPerKey(c.API.RequestsPerKey)
 	d.broker.SetDrain(c.MQTT.Drain)
 	setLevel(c.Log.Level)
 }

@@ -21,9 +21,9 @@ func reloadCommand(configPath *string) *cobra.Command {
 it names, and say what came of it, as SIGHUP does. If anything is wrong, all stays
 as it was, and the command exits 1 with what muster config check would say.
 Certificates and their keys, the log level, mqtt.drain and the limits of
-connections and connects change while the server runs; other keys are named, and
-take force when it is started again. The server also looks at the files by itself,
-every two seconds.`,
+connections, connects and requests change while the server runs; other keys are
+named, and take force when it is started again. The server also looks at the files
+by itself, every two seconds.`,
 		Example: "  muster reload --config /etc/muster/muster.yaml",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/admission"
 	"github.com/muster-mqtt/muster/api/admin"
+	"github.com/muster-mqtt/muster/api/awsiot"
 	"github.com/muster-mqtt/muster/config"
 	"github.com/muster-mqtt/muster/internal/metrics"
 	"github.com/muster-mqtt/muster/ocsp"
@@ -92,6 +93,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	}
 	s.admin = admin.New(admin.Config{
 		Registry: s.store, Folder: c.Registry.Path, Gate: s.gate, Memory: s.memory, Region: c.Region, Version: version(), Log: log,
+		Operations: awsiot.Operations(),
 	})
 	return s, nil
 }
