@@ -269,6 +269,8 @@ func (c *certificateTx) become(status muster.Status, now time.Time) {
 	c.ProvisioningFailure = "" // what an operator decided needs no template
 }
 
+// certificate returns what the account may use and change: no claim, and nothing
+// that has expired.
 func (t *tx) certificate(account, id string) (*certificateTx, error) {
 	c, err := t.anyCertificate(account, id)
 	if err == nil && !own(&c.Certificate, t.now) {
@@ -286,7 +288,7 @@ func (t *tx) anyCertificate(account, id string) (*certificateTx, error) {
 // attached to nothing: names of things and policies mean nothing there.
 func (t *tx) putCertificate(c *certificateTx) error {
 	if c.Status == muster.PendingTransfer && len(c.Things)+len(c.Policies) > 0 {
-		return fmt.Errorf("certificate %s: it is PENDING_TRANSFER, and nothing can be attached to it: %w", c.ID, muster.ErrInvalid)
+		return fmt.Errorf("certificate %s: it is PENDING_TRANSFER and nothing can be attached to it, cancel the transfer first: %w", c.ID, muster.ErrInvalid)
 	}
 	c.settle()
 	t.count(&c.Certificate, c.was, c.Status)

@@ -29,7 +29,11 @@ func (d *Dialect) resource(c *call, member, arn string, kinds ...muster.Resource
 		if string(kind) != word {
 			continue
 		}
-		c.required(member+": name of the resource", id, formOf(kind))
+		if named := member + ": name of the resource"; kind == muster.KindCertificate || kind == muster.KindAuthority {
+			id = c.lowerID(named, id)
+		} else {
+			c.required(named, id, formOf(kind))
+		}
 		if c.err == nil && (parts[3] != d.region || parts[4] != c.account) {
 			c.err = &fault{status: http.StatusNotFound, code: "ResourceNotFoundException",
 				message: member + ": " + shorten(arn) + ": not found in account " + c.account + ", region " + d.region}
@@ -43,8 +47,6 @@ func (d *Dialect) resource(c *call, member, arn string, kinds ...muster.Resource
 // formOf is the form of the ID or name of a resource.
 func formOf(kind muster.ResourceKind) form {
 	switch kind {
-	case muster.KindCertificate, muster.KindAuthority:
-		return certificateID
 	case muster.KindPolicy:
 		return policyName
 	case muster.KindTemplate:

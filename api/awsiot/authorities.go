@@ -81,7 +81,7 @@ type caDescription struct {
 }
 
 func (d *Dialect) describeCACertificate(ctx context.Context, c *call) (any, error) {
-	id := c.label("caCertificateId", certificateID)
+	id := c.fingerprint("caCertificateId")
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -122,7 +122,7 @@ func (d *Dialect) updateCACertificate(ctx context.Context, c *call) (any, error)
 	}
 	c.decode(&in)
 	in.Registration.check(c)
-	id := c.label("caCertificateId", certificateID)
+	id := c.fingerprint("caCertificateId")
 	update := registry.AuthorityUpdate{RemoveRegistration: in.Remove}
 	if status := muster.Status(c.param("newStatus", caStatus)); status != "" {
 		update.Status = &status
@@ -142,7 +142,7 @@ func (d *Dialect) updateCACertificate(ctx context.Context, c *call) (any, error)
 }
 
 func (d *Dialect) deleteCACertificate(ctx context.Context, c *call) (any, error) {
-	id := c.label("caCertificateId", certificateID)
+	id := c.fingerprint("caCertificateId")
 	if c.err != nil {
 		return nil, c.err
 	}

@@ -20,6 +20,11 @@ type call struct {
 	header  http.Header // signed, where its name begins with x-amz
 	body    []byte
 	err     error
+	paged   string // the member that holds the place in a list; set when it is read
+
+	// reply are headers of the answer, beside what its body says; those of an
+	// error too.
+	reply http.Header
 }
 
 // refuse keeps an InvalidRequestException, unless something was wrong before.
@@ -78,6 +83,20 @@ func (c *call) label(name string, f form) string {
 	value := c.labels[name]
 	c.required(name, value, f)
 	return value
+}
+
+// fingerprint returns a label that is the ID of a certificate or an authority, as
+// it is written here.
+func (c *call) fingerprint(label string) string { return c.lowerID(label, c.labels[label]) }
+
+// lowerID checks the ID of a certificate or an authority. AWS's form of it lets
+// capitals pass, and 0x in place of two digits, by which nothing could be found.
+func (c *call) lowerID(member, value string) string {
+	c.required(member, value, certificateID)
+	if strings.HasPrefix(value, "0x") {
+		c.refuse("%s: must be 64 hex digits, the SHA-256 of the certificate, without 0x", member)
+	}
+	return strings.ToLower(value)
 }
 
 // param returns a member of the query; "" if it is absent.

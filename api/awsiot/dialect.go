@@ -94,7 +94,7 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, body []byte) (ac
 	if err := d.allow(key, m.operation); err != nil {
 		return key.Account, key.ID, d.answerFault(w, key.Account, err)
 	}
-	out, err := d.run(r.Context(), m, &call{account: key.Account, query: r.URL.Query(), header: r.Header, body: request.Body})
+	out, err := d.run(r.Context(), m, &call{account: key.Account, query: r.URL.Query(), header: r.Header, body: request.Body, reply: w.Header()})
 	if err != nil {
 		return key.Account, key.ID, d.answerFault(w, key.Account, err)
 	}
@@ -112,6 +112,9 @@ func (d *Dialect) run(ctx context.Context, m matched, c *call) (any, error) {
 	}
 	c.labels = m.labels
 	out, err := m.operation.do(d, ctx, c)
+	if errors.Is(err, registry.ErrCursor) {
+		err = invalidRequest("%s: is none that an earlier answer gave", c.paged)
+	}
 	if err != nil {
 		return nil, err
 	}

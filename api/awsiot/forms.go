@@ -28,6 +28,8 @@ func newForm(pattern string, min, max int) form {
 var (
 	certificateID   = newForm(`(0x)?[a-fA-F0-9]+`, 64, 64)
 	certificatePEM  = newForm("", 1, 65536)
+	accountID       = newForm(`[0-9]+`, 12, 12)
+	transferMessage = newForm("", 0, 128)
 	marker          = newForm(`[A-Za-z0-9+/]+={0,2}`, 1, 1024)
 	boolean         = newForm("true|false", 1, 5)
 	templateName    = newForm(`[0-9A-Za-z_-]+`, 1, 36)
@@ -50,7 +52,7 @@ var (
 	caStatus               = newForm("ACTIVE|INACTIVE", 1, 20)
 	autoRegistrationStatus = newForm("ENABLE|DISABLE", 1, 20)
 	certificateMode        = newForm("DEFAULT|SNI_ONLY", 1, 20)
-	certificateStatus      = newForm("ACTIVE|INACTIVE|REVOKED|PENDING_TRANSFER|PENDING_ACTIVATION", 1, 20)
+	certificateStatus      = newForm("ACTIVE|INACTIVE|REVOKED|PENDING_TRANSFER|REGISTER_INACTIVE|PENDING_ACTIVATION", 1, 20)
 	templateType           = newForm("FLEET_PROVISIONING|JITP", 1, 20)
 	actionType             = newForm("PUBLISH|SUBSCRIBE|RECEIVE|CONNECT", 1, 20)
 	authResource           = newForm("", 1, 2048)

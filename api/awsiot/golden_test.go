@@ -27,8 +27,9 @@ var (
 // TestGolden sends the requests of testdata/awsiot/*.golden, each file to a
 // registry of its own, and compares the answers byte for byte. A line that
 // begins with > is sent: method and target, then headers that begin with x-amzn,
-// then the body if there is one. A line that begins with < is answered: status and error, then the body. Other
-// lines are remarks. Each request takes place a second after the one before.
+// then the body if there is one. With >> the second account sends it. A line that
+// begins with < is answered: status and error, then the body. Other lines are
+// remarks. Each request takes place a second after the one before.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/awsiot/*.golden")
 	if err != nil || len(files) == 0 {
@@ -58,6 +59,7 @@ func play(t *testing.T, content string) string {
 	s := newServer(t, func() time.Time { return second })
 	var out strings.Builder
 	var request []string
+	key := s.key
 	send := func() {
 		if len(request) == 0 {
 			return
@@ -69,7 +71,7 @@ func play(t *testing.T, content string) string {
 		for len(body) > 0 && strings.HasPrefix(body[0], "x-amzn") {
 			headers, body = append(headers, body[0]), body[1:]
 		}
-		w := s.send(t, s.key, method, target, strings.Join(body, "\n"), headers...)
+		w := s.send(t, key, method, target, strings.Join(body, "\n"), headers...)
 		if h := w.Header(); h.Get("Content-Type") != "application/json" || h.Get("X-Amzn-RequestId") == "" {
 			t.Errorf("%s: headers %v", request[0], h)
 		}
@@ -83,10 +85,12 @@ func play(t *testing.T, content string) string {
 		request = nil
 	}
 	for line := range strings.Lines(content) {
-		sent, isSent := strings.CutPrefix(line, "> ")
+		by, sent, isSent := strings.Cut(line, "> ")
 		switch {
-		case isSent:
-			request = append(request, strings.TrimSuffix(sent, "\n"))
+		case isSent && by == "":
+			request, key = append(request, strings.TrimSuffix(sent, "\n")), s.key
+		case isSent && by == ">":
+			request, key = append(request, strings.TrimSuffix(sent, "\n")), s.other
 		case strings.HasPrefix(line, "< "):
 			continue
 		default:

@@ -31,6 +31,7 @@ func (c *call) pageByName() registry.Page {
 
 // pageOf reads a page by the names that its members have.
 func (c *call) pageOf(size, token string) registry.Page {
+	c.paged = token
 	p := registry.Page{Limit: defaultPage}
 	if c.query.Has(size) {
 		n, err := strconv.Atoi(c.query.Get(size))
