@@ -83,7 +83,7 @@ func (d *Dialect) updateThing(ctx context.Context, c *call) (any, error) {
 // attributePayload is how attributes come. Merge counts in updates alone.
 type attributePayload struct {
 	Attributes map[string]string `json:"attributes"`
-	Merge      bool              `json:"merge"`
+	Merge      bool              `json:"merge,omitempty"`
 }
 
 // deleteThing has done its work if there is no such thing, as AWS has it.
