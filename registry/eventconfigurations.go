@@ -29,6 +29,9 @@ func (s *Store) SetEvents(ctx context.Context, account string, events map[muster
 				delete(changed, kind)
 			}
 		}
+		if maps.Equal(changed, a.Events) {
+			return nil
+		}
 		a.Events, a.EventsModified = changed, now
 		return t.put(version, &a)
 	})
