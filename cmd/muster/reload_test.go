@@ -12,7 +12,7 @@ import (
 // the table of the manual names them.
 func TestAdoptable(t *testing.T) {
 	want := []string{
-		"api.certificate", "api.key", "limits.connections", "limits.connects", "limits.connects_per_address",
+		"api.certificate", "api.key", "api.requests_per_key", "limits.connections", "limits.connects", "limits.connects_per_address",
 		"limits.connects_per_authority", "limits.handshakes", "limits.registrations", "log.level",
 		"mqtt.certificate", "mqtt.drain", "mqtt.key",
 	}
