@@ -1,7 +1,7 @@
 # The steps of continuous integration, by name. `make test` is the whole of it.
 
 GO      ?= go
-PKGS    := gcc libc6-dev openssl mosquitto-clients python3-paho-mqtt awscli strace curl ca-certificates bubblewrap jq git make systemd
+PKGS    := gcc libc6-dev openssl mosquitto-clients python3-boto3 python3-paho-mqtt awscli strace curl ca-certificates bubblewrap jq git make systemd
 # How long: each fuzz target, hostile sessions, the load of a fleet.
 FUZZ    ?= 60s
 HOSTILE ?= 3m
