@@ -43,7 +43,8 @@ func TestTags(t *testing.T) {
 		for i := range many {
 			many[i].Key = fmt.Sprint("many-", i)
 		}
-		f.is("fifty more", tag(many...), muster.ErrInvalid)
+		f.is("fifty more", tag(many...), muster.ErrLimit)
+		f.is("fifty-one", tag(append(many, muster.Tag{Key: "k"})...), muster.ErrInvalid)
 		for name, bad := range map[string][]muster.Tag{
 			"empty key":  {{Key: ""}},
 			"long key":   {{Key: strings.Repeat("k", 129)}},
