@@ -11,8 +11,9 @@ type Thing struct {
 	Groups     []string          `json:"groups,omitempty"` // names, sorted
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Billing    string            `json:"billing,omitempty"` // billing group
-	// Authority is the ID of the authority whose template made it; empty when
-	// an operator did. A template of another authority does not take it over.
+	// Authority is the ID of the authority whose template made it, or "template/"
+	// and the name of the fleet provisioning template that did; empty when an
+	// operator did. A template of another one does not take it over.
 	Authority string    `json:"authority,omitempty"`
 	Created   time.Time `json:"created"`
 	Revision  int       `json:"revision"`
