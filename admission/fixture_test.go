@@ -44,7 +44,9 @@ type fixture struct {
 func newFixture(t *testing.T, edit func(*admission.Config)) *fixture {
 	t.Helper()
 	engine := memory.New()
-	store, err := registry.New(registry.Config{Engine: engine})
+	sealer, err := registry.NewSealer(make([]byte, 32))
+	must(t, err)
+	store, err := registry.New(registry.Config{Engine: engine, Sealer: sealer})
 	must(t, err)
 	f := &fixture{t: t, store: store, memory: admission.NewMemory(store, zerolog.Nop())}
 	for _, a := range []string{accountA, accountB} {

@@ -3,6 +3,7 @@ package hooks_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"net"
@@ -87,6 +88,29 @@ func TestExpiryInOnesOwnServer(t *testing.T) {
 		p.sentAway(muster.ReasonOutsideValidity)
 		if late := time.Since(l.Cert.NotAfter.Add(5 * time.Minute)); late < 0 || late > time.Minute {
 			t.Errorf("%v after the tolerated difference of clocks", late)
+		}
+		time.Sleep(2 * time.Minute) // ping ends
+	})
+}
+
+// TestClaimEnds: the tolerated difference of clocks does not lengthen a claim.
+func TestClaimEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		defer b.stop()
+		_, err := b.store.CreateTemplate(t.Context(), muster.Template{
+			Account: account, Name: "fleet", Type: muster.TemplateFleet, Enabled: true, RoleARN: "arn:aws:iam::123456789012:role/fleet",
+		}, provisioning)
+		must(t, err)
+		made, err := b.store.CreateClaim(t.Context(), account, "fleet")
+		must(t, err)
+		pair, err := tls.X509KeyPair([]byte(made.PEM), []byte(made.PrivateKey))
+		must(t, err)
+		p := b.dialTLS(&mint.Leaf{Cert: pair.Leaf, Key: pair.PrivateKey.(crypto.Signer)})
+		go p.ping()
+		p.sentAway(muster.ReasonOutsideValidity)
+		if late := time.Since(made.Expires); late < 0 || late > time.Second {
+			t.Errorf("%v after its end", late)
 		}
 		time.Sleep(2 * time.Minute) // ping ends
 	})

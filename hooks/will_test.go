@@ -59,7 +59,9 @@ type bubble struct {
 }
 
 func newBubble(t *testing.T, edit func(*hooks.Config)) *bubble {
-	store, err := registry.New(registry.Config{Engine: memory.New()})
+	sealer, err := registry.NewSealer(make([]byte, 32))
+	must(t, err)
+	store, err := registry.New(registry.Config{Engine: memory.New(), Sealer: sealer})
 	must(t, err)
 	must(t, store.CreateAccount(t.Context(), muster.Account{ID: account, Endpoint: "localhost"}))
 	o := &own{t: t, store: store}
