@@ -19,8 +19,8 @@ type step struct {
 	line    int    // in the file, from 1
 	rule    string // what it belongs to
 	repeat  int    // 1 unless it says otherwise
-	text    string // of mint, let, wait and enrol; with $i not replaced yet
-	account string // of a call: A or B
+	text    string // of mint, let, wait, enrol and key; with $i not replaced yet
+	account string // of a call: A, B or a key of theirs
 	call    call
 }
 
@@ -43,8 +43,8 @@ type fault struct {
 
 var (
 	repeated = regexp.MustCompile(`^([0-9]+)x (.*)$`)
-	caller   = regexp.MustCompile(`^([AB]): ([A-Z]\w*)\s*(.*)$`)
-	setUp    = regexp.MustCompile(`^(mint|let|wait|enrol) `)
+	caller   = regexp.MustCompile(`^([A-Z]\w*): ([A-Z]\w*)\s*(.*)$`)
+	setUp    = regexp.MustCompile(`^(mint|let|wait|enrol|key) `)
 	member   = regexp.MustCompile(`^(resource\w+)=(\S+)\s*(.*)$`)
 )
 
@@ -103,7 +103,7 @@ func parseStep(line string) (step, error) {
 		s.text = line
 		return s, nil
 	}
-	return s, fmt.Errorf("%q is neither a call nor mint, let, wait or enrol", line)
+	return s, fmt.Errorf("%q is neither a call nor mint, let, wait, enrol or key", line)
 }
 
 // parse reads what follows an operation: its input, then the name of its output

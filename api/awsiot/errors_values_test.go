@@ -142,6 +142,8 @@ func (w *walk) setUp(t *testing.T, text string) error {
 		return err
 	case words[0] == "enrol" && len(words) == 4:
 		return w.enrol(t, words[1], words[2], words[3])
+	case words[0] == "key" && len(words) == 5 && words[2] == "of":
+		return w.key(t, words[1], words[3], words[4])
 	case words[0] == "mint" && len(words) > 2:
 		m, err := w.mint(words[2], words[3:])
 		if err != nil {

@@ -55,8 +55,10 @@ func TestErrors(t *testing.T) {
 type walk struct {
 	server  *server
 	clock   time.Time
-	clients map[string]*iot.Client // by account, A and B
-	values  map[string]any         // by name: a string, or the output of a call
+	clients map[string]*iot.Client // by account, A and B, and by key
+	url     string
+	http    *http.Client
+	values  map[string]any // by name: a string, or the output of a call
 	minted  map[string]minted
 }
 
@@ -65,10 +67,8 @@ func newWalk(t *testing.T) *walk {
 	w.server = newServer(t, func() time.Time { return w.clock })
 	listening := httptest.NewTLSServer(w.server)
 	t.Cleanup(listening.Close)
-	w.clients = map[string]*iot.Client{
-		"A": w.client(listening, w.server.key),
-		"B": w.client(listening, w.server.other),
-	}
+	w.url, w.http = listening.URL, listening.Client()
+	w.clients = map[string]*iot.Client{"A": w.client(w.server.key), "B": w.client(w.server.other)}
 	w.values = map[string]any{
 		"A": account, "B": stranger, "region": region, "none": strings.Repeat("0", 64),
 		"role": role, "allow": allowConnect, "jitp": jitpTemplate,
@@ -78,11 +78,11 @@ func newWalk(t *testing.T) *walk {
 
 // client is the SDK as it comes, but that it sends what it knows to be
 // incomplete, asks once, and has the clock of the block.
-func (w *walk) client(listening *httptest.Server, key muster.AccessKey) *iot.Client {
+func (w *walk) client(key muster.AccessKey) *iot.Client {
 	return iot.New(iot.Options{
-		BaseEndpoint: aws.String(listening.URL),
+		BaseEndpoint: aws.String(w.url),
 		Region:       region,
-		HTTPClient:   listening.Client(),
+		HTTPClient:   w.http,
 		HTTPSignerV4: clockSigner{v4.NewSigner(), w.server.now},
 		Retryer:      aws.NopRetryer{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -126,7 +126,11 @@ func (w *walk) call(t *testing.T, s *step, i int) error {
 		return err
 	}
 	before := w.seq(t)
-	output, err := invoke(t.Context(), w.clients[s.account], s.call.operation, input)
+	client := w.clients[s.account]
+	if client == nil {
+		return fmt.Errorf("there is no %s", s.account)
+	}
+	output, err := invoke(t.Context(), client, s.call.operation, input)
 	if s.call.fault == nil {
 		if err == nil && s.call.as != "" {
 			w.values[numbered(s.call.as, i)] = output
