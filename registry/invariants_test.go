@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/registry"
@@ -53,6 +54,28 @@ func brokenStores() map[string]brokenStore {
 		"tombstone": {map[registry.Kind][]any{
 			registry.KindCert: {cert}, registry.KindTombstone: {muster.Tombstone{Account: account, ID: "c"}},
 		}, "tombstone too"},
+		"offered to nobody": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.Status = muster.PendingTransfer })},
+		}, "PENDING_TRANSFER, and its transfer is"},
+		"offered, and attached": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) {
+				c.Status, c.Things = muster.PendingTransfer, []string{"t"}
+				c.Transfer = muster.Transfer{To: account2, Offered: time.Now()}
+			})},
+		}, "PENDING_TRANSFER, and attached"},
+		"accepted from nobody": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) {
+				c.Transfer = muster.Transfer{To: account, Offered: time.Now(), Accepted: time.Now()}
+			})},
+		}, `owned by "" before`},
+		"accepted elsewhere": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) {
+				c.PreviousOwner, c.Transfer = account2, muster.Transfer{To: account2, Offered: time.Now(), Accepted: time.Now()}
+			})},
+		}, "and its transfer is"},
+		"transferred to nobody": {map[registry.Kind][]any{
+			registry.KindTombstone: {muster.Tombstone{Account: account, ID: "c", Kind: muster.TombstoneTransferred}},
+		}, `kind "transferred", to account ""`},
 		"revision": {map[registry.Kind][]any{
 			registry.KindCert: {edited(func(c *muster.Certificate) { c.Revision = 0 })},
 		}, "revision 0"},
