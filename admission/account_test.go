@@ -51,6 +51,34 @@ func TestAccount(t *testing.T) {
 			f.deleteAuthority(account, a)
 		}
 	}
+	offered := func(mode muster.Mode) setup { // by A to B; without an authority, if there is no mode
+		return func(f *fixture, a *mint.Authority, l *mint.Leaf) {
+			if mode == "" {
+				f.withoutCA(accountA, l)
+				_, err := f.store.UpdateCertificateStatus(f.t.Context(), accountA, idOf(l.Cert), muster.Inactive)
+				must(f.t, err)
+			} else {
+				f.register(accountA, mode, a, nil)
+				f.certificate(accountA, l, muster.Inactive)
+			}
+			_, err := f.store.TransferCertificate(f.t.Context(), accountA, idOf(l.Cert), accountB, "")
+			must(f.t, err)
+		}
+	}
+	accepted := func(f *fixture, _ *mint.Authority, l *mint.Leaf) {
+		_, err := f.store.AcceptTransfer(f.t.Context(), accountB, idOf(l.Cert), true)
+		must(f.t, err)
+	}
+	deleted := func(f *fixture, _ *mint.Authority, l *mint.Leaf) {
+		_, err := f.store.UpdateCertificateStatus(f.t.Context(), accountB, idOf(l.Cert), muster.Inactive)
+		must(f.t, err)
+		must(f.t, f.store.DeleteCertificate(f.t.Context(), accountB, idOf(l.Cert), false))
+	}
+	forgotten := func(account string) setup {
+		return func(f *fixture, _ *mint.Authority, l *mint.Leaf) {
+			must(f.t, f.store.ForgetCertificate(f.t.Context(), account, idOf(l.Cert)))
+		}
+	}
 	const (
 		byDefault = muster.ModeDefault
 		sniOnly   = muster.ModeSNIOnly
@@ -87,6 +115,21 @@ func TestAccount(t *testing.T) {
 		{"one that proved nothing", []setup{authority(accountA, byDefault)}, "", true, "", admission.Refuse, muster.ReasonAuthorityUnverified},
 		{"one that proved nothing, and its endpoint", []setup{authority(accountA, byDefault)}, endpointA, true, accountA, admission.Refuse, muster.ReasonAuthorityUnverified},
 		{"one that proved nothing beside one that shares", []setup{authority(accountA, byDefault), authority(accountB, sniOnly)}, "", true, accountB, admission.Register, ""},
+		{"offered", []setup{offered(byDefault)}, "", false, accountA, admission.Refuse, muster.ReasonPendingTransfer},
+		{"offered, at the other's endpoint", []setup{offered(byDefault)}, endpointB, false, accountB, admission.Refuse, muster.ReasonPendingTransfer},
+		{"offered to who registers it anyhow", []setup{offered(sniOnly), authority(accountB, sniOnly)}, endpointB, false, accountB, admission.Register, ""},
+		{"accepted", []setup{offered(byDefault), accepted}, "", false, accountB, admission.Admit, ""},
+		{"accepted, at its endpoint", []setup{offered(byDefault), accepted}, endpointB, false, accountB, admission.Admit, ""},
+		{"accepted, at the endpoint where it was", []setup{offered(byDefault), accepted}, endpointA, false, accountA, admission.Refuse, muster.ReasonTransferred},
+		{"accepted and shared", []setup{offered(sniOnly), accepted}, "", false, accountB, admission.Admit, ""},
+		{"accepted and shared, at the endpoint where it was", []setup{offered(sniOnly), accepted}, endpointA, false, accountA, admission.Refuse, muster.ReasonTransferred},
+		{"accepted without an authority", []setup{offered(""), accepted}, "", false, accountB, admission.Admit, ""},
+		{"accepted, and signed by an authority where it was", []setup{offered(""), accepted, authority(accountA, byDefault)}, "", false, accountB, admission.Admit, ""},
+		{"accepted and deleted", []setup{offered(byDefault), accepted, deleted}, "", false, accountB, admission.Refuse, muster.ReasonDeleted},
+		{"accepted, deleted and forgotten", []setup{offered(byDefault), accepted, deleted, forgotten(accountB)}, "", false, accountA, admission.Refuse, muster.ReasonTransferred},
+		{"shared, accepted, deleted and forgotten", []setup{offered(sniOnly), accepted, deleted, forgotten(accountB)}, "", false, accountA, admission.Refuse, muster.ReasonTransferred},
+		{"shared, forgotten where it was", []setup{offered(sniOnly), accepted, forgotten(accountA)}, endpointA, false, accountA, admission.Register, ""},
+		{"given away, and known to one that shares", []setup{offered(""), accepted, deleted, forgotten(accountB), alone(accountB)}, "", false, "", admission.Refuse, muster.ReasonAmbiguousAccount},
 		{"nobody", nil, "", false, "", admission.Refuse, muster.ReasonUntrustedIssuer},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

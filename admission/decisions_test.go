@@ -85,6 +85,8 @@ func parseFacts(words []string) (admission.Facts, error) {
 			f.Tombstone = muster.TombstoneKind(value)
 		case "record":
 			f.Record.Status = muster.Status(value)
+		case "offered":
+			f.Record.Offered = true
 		case "expires":
 			f.Record.Expires = map[string]time.Time{"past": now, "future": now.Add(time.Second)}[value]
 		case "no_authority":

@@ -49,7 +49,9 @@ type RecordFacts struct {
 	AuthorityID string        `json:"authorityId,omitempty"` // "" when it was registered without one
 	Created     time.Time     `json:"created,omitzero"`
 	Failure     string        `json:"failure,omitempty"` // why its template failed when it last ran
-	Expires     time.Time     `json:"expires,omitzero"`  // when the record goes by itself; zero: never
+	// Offered says that the record is another account's, which offers it to this one.
+	Offered bool      `json:"offered,omitempty"`
+	Expires time.Time `json:"expires,omitzero"` // when the record goes by itself; zero: never
 }
 
 // AuthorityState is what rule 7 asks of the authority.

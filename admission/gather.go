@@ -44,7 +44,11 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, erro
 		issuerID, err = g.recordedAuthority(ctx, &f)
 	} else {
 		issuerID, err = g.signingAuthority(ctx, &f, sg.get)
-		if err == nil && f.Authority.State == AuthorityNone {
+		switch {
+		case err != nil || f.Authority.State != AuthorityNone:
+		case offered(records, f.Account): // what the account could register itself is not held up by it
+			f.Record = RecordFacts{Status: muster.PendingTransfer, Offered: true}
+		default:
 			f.Chain, err = g.chainFacts(ctx, c, len(sg.found) > 0)
 		}
 	}
@@ -53,6 +57,13 @@ func (g *Gate) gather(ctx context.Context, c *Candidate) (Facts, *Question, erro
 	}
 	q, err := g.question(ctx, &f, c.Leaf, issuerID)
 	return f, q, err
+}
+
+// offered reports whether another account offers its record to this one.
+func offered(records []muster.Certificate, account string) bool {
+	return account != "" && slices.ContainsFunc(records, func(r muster.Certificate) bool {
+		return r.Status == muster.PendingTransfer && r.Transfer.To == account
+	})
 }
 
 func leafFacts(leaf *x509.Certificate, id string) LeafFacts {
@@ -185,7 +196,8 @@ func parseCertificate(text string) (*x509.Certificate, error) {
 // out another's: the endpoint that the device named; else the account that
 // alone may hold the certificate; else that of the authority that alone may
 // sign for it; else the only one that knows it at all. Authorities that did
-// not prove possession never count.
+// not prove possession never count, nor does an account that gave the certificate
+// away while one has it that took it over.
 func resolveAccount(sni string, accounts []muster.Account, records []muster.Certificate,
 	tombstones []muster.Tombstone, signers func() ([]muster.Authority, error),
 ) (account string, ambiguous []string, err error) {
@@ -196,16 +208,9 @@ func resolveAccount(sni string, accounts []muster.Account, records []muster.Cert
 			}
 		}
 	}
-	recorded, buried := map[muster.Mode][]string{}, map[muster.Mode][]string{}
-	for _, r := range records {
-		recorded[r.Mode] = append(recorded[r.Mode], r.Account)
-	}
-	for _, t := range tombstones {
-		buried[t.Mode] = append(buried[t.Mode], t.Account)
-	}
-	// A transferred certificate has a record where it went and a tombstone where
-	// it came from.
-	for _, held := range []map[muster.Mode][]string{recorded, buried} {
+	recorded, buried, gave := homes(records, tombstones)
+	// Who deleted it had it last; who gave it away knows no more than that.
+	for _, held := range []map[muster.Mode][]string{recorded, buried, gave} {
 		if only := held[muster.ModeDefault]; len(only) > 0 {
 			return slices.Min(only), nil, nil
 		}
@@ -214,16 +219,21 @@ func resolveAccount(sni string, accounts []muster.Account, records []muster.Cert
 	if err != nil {
 		return "", nil, err
 	}
+	moved := slices.ContainsFunc(records, func(r muster.Certificate) bool { return r.PreviousOwner != "" })
 	signed := map[muster.Mode][]string{}
 	for _, a := range authorities {
-		if a.Verified {
+		if a.Verified && !(moved && slices.Contains(gave[muster.ModeSNIOnly], a.Account)) {
 			signed[a.Mode] = append(signed[a.Mode], a.Account)
 		}
 	}
 	if only := distinct(signed[muster.ModeDefault]); len(only) == 1 {
 		return only[0], nil, nil
 	}
-	all := distinct(slices.Concat(recorded[muster.ModeSNIOnly], buried[muster.ModeSNIOnly], signed[muster.ModeSNIOnly], signed[muster.ModeDefault]))
+	all := slices.Concat(recorded[muster.ModeSNIOnly], buried[muster.ModeSNIOnly], signed[muster.ModeSNIOnly], signed[muster.ModeDefault])
+	if !moved {
+		all = append(all, gave[muster.ModeSNIOnly]...)
+	}
+	all = distinct(all)
 	switch len(all) {
 	case 0:
 		return "", nil, nil
@@ -231,6 +241,23 @@ func resolveAccount(sni string, accounts []muster.Account, records []muster.Cert
 		return all[0], nil, nil
 	}
 	return "", all, nil
+}
+
+// homes are the accounts that have a record of a certificate, that deleted it, and
+// that transferred it to another, by the mode in which they had it.
+func homes(records []muster.Certificate, tombstones []muster.Tombstone) (recorded, buried, gave map[muster.Mode][]string) {
+	recorded, buried, gave = map[muster.Mode][]string{}, map[muster.Mode][]string{}, map[muster.Mode][]string{}
+	for _, r := range records {
+		recorded[r.Mode] = append(recorded[r.Mode], r.Account)
+	}
+	for _, t := range tombstones {
+		if t.Kind == muster.TombstoneTransferred {
+			gave[t.Mode] = append(gave[t.Mode], t.Account)
+		} else {
+			buried[t.Mode] = append(buried[t.Mode], t.Account)
+		}
+	}
+	return recorded, buried, gave
 }
 
 func distinct(s []string) []string {

@@ -35,6 +35,9 @@ func Mend(r muster.Reason, f Facts) string {
 		}
 		return "give the device a new certificate: REVOKED is final"
 	case muster.ReasonPendingTransfer:
+		if f.Record.Offered {
+			return fmt.Sprintf("accept the transfer: aws iot accept-certificate-transfer --certificate-id %s --set-as-active", id)
+		}
 		return "let the other account accept the transfer, or cancel it: aws iot cancel-certificate-transfer --certificate-id " + id
 	case muster.ReasonUntrustedIssuer:
 		return mendIssuer(f)

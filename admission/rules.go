@@ -300,8 +300,11 @@ func sawTombstone(f *Facts) string {
 }
 
 func sawRecord(f *Facts) string {
-	if f.Record.Status == "" {
+	switch {
+	case f.Record.Status == "":
 		return "not registered"
+	case f.Record.Offered:
+		return "another account offers it to this one, which has not accepted it yet"
 	}
 	return "registered as " + string(f.Record.Status)
 }

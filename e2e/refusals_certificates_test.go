@@ -39,6 +39,9 @@ func certificateWalks() map[string]func(*walker) {
 		"inactive":                   func(w *walker) { w.refused(w.alone("INACTIVE")) },
 		"revoked":                    func(w *walker) { w.refused(w.alone("REVOKED")) },
 		"deleted":                    deletedWalk,
+		"pending-transfer":           func(w *walker) { w.refused(w.offered()) },
+		"pending-transfer-at-target": offeredWalk,
+		"transferred":                transferredWalk,
 		"not-yet-valid":              notYetValidWalk,
 		"expired":                    expiredWalk,
 		"no-client-auth":             noClientAuthWalk,
@@ -163,6 +166,28 @@ func deletedWalk(w *walker) {
 	g := w.device(w.authority(), nil)
 	w.s.call(w.t, "POST", "/certificate/register-no-ca", nil, object{"certificatePem": readFile(w.t, g.cert), "status": "INACTIVE"})
 	w.s.call(w.t, "DELETE", "/certificates/"+g.id, nil, nil)
+	w.refused(g)
+}
+
+// offered is a device whose certificate is offered to the other account.
+func (w *walker) offered() *gadget {
+	w.t.Helper()
+	g := w.alone("INACTIVE")
+	w.s.call(w.t, "PATCH", "/transfer-certificate/"+g.id, url.Values{"targetAwsAccount": {secondAccount}}, nil)
+	return g
+}
+
+func offeredWalk(w *walker) {
+	g := w.offered()
+	g.serverName = secondEndpoint
+	w.refused(g)
+}
+
+func transferredWalk(w *walker) {
+	g := w.offered()
+	w.ofOther().call(w.t, "PATCH", "/accept-certificate-transfer/"+g.id, url.Values{"setAsActive": {"true"}}, nil)
+	g.exotic = true // without a server name, as mosquitto sends none to an address, the other account has it
+	w.asks = []string{"--sni", "localhost"}
 	w.refused(g)
 }
 
