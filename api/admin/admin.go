@@ -28,6 +28,9 @@ type Config struct {
 	// Operations are the names of the API's operations, to which access keys can be
 	// bound.
 	Operations []string
+	// Publishable reports whether devices may publish on a topic that begins with $,
+	// if their policies allow it. nil: on none.
+	Publishable func(topic string) bool
 }
 
 // Admin answers the operator's questions, over the socket or, while no server

@@ -12,9 +12,11 @@ import (
 	"github.com/muster-mqtt/muster/policy"
 )
 
-// policyRoutes serves what policy.go answers.
+// policyRoutes serves what policy.go and policyversions.go answer.
 func (a *Admin) policyRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /policy/test", answers(a, a.TestPolicy))
+	mux.Handle("POST /policy/versions", answers(a, a.ListPolicyVersions))
+	mux.Handle("POST /policy/default", answers(a, a.SetPolicyDefault))
 }
 
 // PolicyTest asks what a registered certificate may do in a session.
@@ -110,6 +112,7 @@ func (a *Admin) policyTrial(ctx context.Context, account, id string, s PolicySes
 		return nil, fmt.Errorf("certificate %s: %w", id, err)
 	}
 	t := &PolicyTrial{Region: a.config.Region, Account: account, CertificateID: id, Certificate: chain[0], Thing: p.Thing, Session: s}
+	t.Exclusive, t.Publishable = p.Certificate.Exclusive, a.config.Publishable
 	for _, text := range p.Policies {
 		if err := t.Add(PolicyName{text.Name, text.Version}, text.Document); err != nil {
 			return nil, err
@@ -123,8 +126,12 @@ type PolicyTrial struct {
 	Region, Account string
 	CertificateID   string
 	Certificate     *x509.Certificate // nil if it is not known
-	Thing           *muster.Thing     // one whose name is not the client ID counts as none
+	Thing           *muster.Thing     // one whose name is not the client ID counts as none, unless
+	Exclusive       bool              // it has the certificate exclusively
 	Session         PolicySession
+	// Publishable reports whether devices may publish on a topic that begins with $.
+	// nil: on none.
+	Publishable func(topic string) bool
 
 	names     []PolicyName
 	documents []*policy.Document
@@ -159,7 +166,16 @@ func (t *PolicyTrial) Report(questions []PolicyQuestion) (PolicyReport, error) {
 	return r, nil
 }
 
-func (t *PolicyTrial) attached() bool { return t.Thing != nil && t.Thing.Name == t.Session.ClientID }
+func (t *PolicyTrial) attached() bool {
+	return t.Thing != nil && (t.Exclusive || t.Thing.Name == t.Session.ClientID)
+}
+
+// reserved reports whether no policy lets a device publish on a topic. A request
+// of a device, which it may, is never retained.
+func (t *PolicyTrial) reserved(a policy.Action, topic string) bool {
+	return strings.HasPrefix(topic, "$") &&
+		(a == policy.RetainPublish || a == policy.Publish && (t.Publishable == nil || !t.Publishable(topic)))
+}
 
 // Answer answers one question, as the broker would.
 func (t *PolicyTrial) Answer(q PolicyQuestion) (PolicyAnswer, error) {
@@ -185,7 +201,7 @@ func (t *PolicyTrial) Answer(q PolicyQuestion) (PolicyAnswer, error) {
 	switch {
 	case !out.Allowed:
 		out.Denial = e.Denial(action, name, func(i int) string { return t.names[i].String() })
-	case (action == policy.Publish || action == policy.RetainPublish) && strings.HasPrefix(name, "$"):
+	case t.reserved(action, name):
 		out.Allowed, out.Denial = false, "the policies allow it, but topics that begin with $ are for the server alone to publish"
 	}
 	return out, nil

@@ -91,7 +91,7 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *da
 		return nil, err
 	}
 	d.mqtt.broker.Store(d.broker)
-	d.iot, err = awsiot.New(awsiot.Config{Store: d.store, Region: c.Region, RequestsPerKey: c.API.RequestsPerKey})
+	d.iot, err = awsiot.New(awsiot.Config{Store: d.store, Region: c.Region, RequestsPerKey: c.API.RequestsPerKey, Publishable: fleet.Serves})
 	if err != nil {
 		return nil, err
 	}

@@ -13,21 +13,25 @@ import (
 
 	"github.com/muster-mqtt/muster"
 	"github.com/muster-mqtt/muster/api/admin"
+	"github.com/muster-mqtt/muster/fleet"
 	"github.com/muster-mqtt/muster/policy"
 )
 
 func policyCommand(configPath *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Try policies on what a device wants to do",
+		Short: "Try policies on what a device wants to do, and put versions in force",
 		Long: `Try policies on what a device wants to do, and learn which statement allows or
-denies it: those that are in force, or those in files before they are.`,
+denies it: those that are in force, or those in files before they are. See the
+versions of a policy, and put another one in force.`,
 		Example: `  muster policy test --cert device.pem --client sensor-1 --connect --publish telemetry/sensor-1
-  muster policy test device.json --client sensor-1 --subscribe 'commands/#'`,
+  muster policy test device.json --client sensor-1 --subscribe 'commands/#'
+  muster policy versions device
+  muster policy default device 1`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyTestCommand(configPath))
+	cmd.AddCommand(policyTestCommand(configPath), policyVersionsCommand(configPath), policyDefaultCommand(configPath))
 	return cmd
 }
 
@@ -145,7 +149,7 @@ func (t *policyTest) ask(cmd *cobra.Command, configPath string, files []string) 
 
 // trial reads the files that stand for the registry.
 func (t *policyTest) trial(files []string) (*admin.PolicyTrial, error) {
-	trial := &admin.PolicyTrial{Region: t.region, Account: t.account, Session: t.session}
+	trial := &admin.PolicyTrial{Region: t.region, Account: t.account, Session: t.session, Publishable: fleet.Serves}
 	if trial.Account == "" {
 		trial.Account = defaultAccount
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/muster-mqtt/muster/api/admin"
 	"github.com/muster-mqtt/muster/api/awsiot"
 	"github.com/muster-mqtt/muster/config"
+	"github.com/muster-mqtt/muster/fleet"
 	"github.com/muster-mqtt/muster/internal/metrics"
 	"github.com/muster-mqtt/muster/ocsp"
 	"github.com/muster-mqtt/muster/registry"
@@ -93,7 +94,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	}
 	s.admin = admin.New(admin.Config{
 		Registry: s.store, Folder: c.Registry.Path, Gate: s.gate, Memory: s.memory, Region: c.Region, Version: version(), Log: log,
-		Operations: awsiot.Operations(),
+		Operations: awsiot.Operations(), Publishable: fleet.Serves,
 	})
 	return s, nil
 }
