@@ -66,6 +66,8 @@ type Record struct {
 	Things              []string      `json:"things,omitempty"`
 	Policies            []string      `json:"policies,omitempty"`
 	ProvisioningFailure string        `json:"provisioningFailure,omitempty"`
+	Claim               string        `json:"claim,omitempty"`  // template that it may be used for, and nothing else
+	Expires             time.Time     `json:"expires,omitzero"` // when the record goes by itself
 }
 
 // recorder makes records. It parses the certificate of an authority once.
@@ -86,7 +88,7 @@ func (r *recorder) record(ctx context.Context, c muster.Certificate) (Record, er
 		Account: c.Account, ID: c.ID, Status: c.Status, Subject: subject,
 		AuthorityID: c.AuthorityID, Authority: authority, Registered: c.Created, Modified: c.Modified,
 		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Things: c.Things, Policies: c.Policies,
-		ProvisioningFailure: c.ProvisioningFailure,
+		ProvisioningFailure: c.ProvisioningFailure, Claim: c.Claim, Expires: c.Expires,
 	}, err
 }
 

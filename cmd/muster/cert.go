@@ -280,15 +280,24 @@ func writeShowing(b *bytes.Buffer, s admin.Showing) {
 	line("status", "%s, mode %s", r.Status, s.Mode)
 	line("valid", "%s to %s", r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339))
 	line("registered", "%s, changed %s", r.Registered.Format(time.RFC3339), r.Modified.Format(time.RFC3339))
-	if a := s.Authority; a != nil {
+	switch a := s.Authority; {
+	case a != nil:
 		line("authority", "%s (%s)", a.ID, printable(a.Subject))
 		line("", "%s", authorityText(a))
 		line("OCSP", "%s", ocspText(a.OCSP))
-	} else {
+	case s.Mode == muster.ModeDefault: // what was registered without one is SNI_ONLY
+		line("authority", "an account's own issuing authority")
+	default:
 		line("authority", "none")
 	}
 	line("things", "%s", listText(r.Things))
 	line("policies", "%s", listText(r.Policies))
+	if r.Claim != "" {
+		line("claim", "for template %s, and for nothing else", printable(r.Claim))
+	}
+	if !r.Expires.IsZero() {
+		line("goes", "%s, by itself", r.Expires.UTC().Format(time.RFC3339))
+	}
 	if r.ProvisioningFailure != "" {
 		line("failure", "%s", printable(r.ProvisioningFailure))
 	}
