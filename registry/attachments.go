@@ -50,8 +50,6 @@ func (s *Store) attach(ctx context.Context, account, thing, certificateID string
 // of its things in another way.
 func mayAttach(c *muster.Certificate, thing string, exclusive bool) error {
 	switch {
-	case c.Claim != "":
-		return fmt.Errorf("certificate %s: a provisioning claim is attached to nothing: %w", c.ID, muster.ErrInvalid)
 	case c.Status == muster.PendingTransfer:
 		return fmt.Errorf("certificate %s: offered to another account, cancel the transfer first: %w", c.ID, muster.ErrInvalid)
 	case c.Exclusive && c.Things[0] == thing:

@@ -151,47 +151,29 @@ func TestListThingCertificates(t *testing.T) {
 	f.is("another account's thing", err, muster.ErrNotFound)
 }
 
-func TestDeleteThing(t *testing.T) {
-	f := newFixture(t)
-	ca := f.mint("Delete")
-	f.authority(ca)
-	c := f.register(ca, "device", muster.Inactive)
-	f.thing("t")
-	f.thing("t2")
-	f.ok(f.AttachThing(t.Context(), account, "t2", c.ID))
-	for _, test := range []struct {
-		account, name string
-		want          error
-	}{
-		{account, "nowhere", muster.ErrNotFound},
-		{account2, "t", muster.ErrNotFound},
-		{account, "t2", muster.ErrInvalid},
-		{account, "t", nil},
-		{account, "t", muster.ErrNotFound},
-	} {
-		f.is(test.account+" "+test.name, f.DeleteThing(t.Context(), test.account, test.name, nil), test.want)
-		f.step()
-	}
-	err := f.DeleteThing(t.Context(), account, "t2", nil)
-	if err == nil || !strings.Contains(err.Error(), c.ID) {
-		t.Errorf("%v, want the ID of the certificate in the way", err)
-	}
-	// The name is free for another thing.
-	f.thing("t")
+// exclusive says how a certificate is attached, and to what.
+func (f *fixture) exclusive(id string) string {
+	f.Helper()
+	c := must(f.Certificate(f.Context(), account, id))(f)
+	return fmt.Sprint(c.Things, c.Exclusive)
 }
 
-func TestThingInGroups(t *testing.T) {
-	f := newFixture(t)
-	for i := range 11 {
-		must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: fmt.Sprintf("g%02d", i)}))(f)
+func TestAttachThingExclusively(t *testing.T) { onBothEngines(t, testAttachThingExclusively) }
+
+func testAttachThingExclusively(f *fixture) {
+	ca := f.mint("Exclusive")
+	f.authority(ca)
+	c := f.register(ca, "device", muster.Active)
+	f.thing("a")
+	f.thing("b")
+	alone := func(thing string) func() error {
+		return func() error { return f.AttachThingExclusively(f.Context(), account, thing, c.ID) }
 	}
-	must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account2, Name: "theirs"}))(f)
-	f.thing("a", "g01")
-	add := func(group string) func() error {
-		return func() error { return f.AddThingToGroup(t.Context(), account, "a", group) }
+	attach := func(thing string) func() error {
+		return func() error { return f.AttachThing(f.Context(), account, thing, c.ID) }
 	}
-	remove := func(group string) func() error {
-		return func() error { return f.RemoveThingFromGroup(t.Context(), account, "a", group) }
+	detach := func(thing string) func() error {
+		return func() error { return f.DetachThing(f.Context(), account, thing, c.ID) }
 	}
 	for _, step := range []struct {
 		what  string
@@ -200,62 +182,151 @@ func TestThingInGroups(t *testing.T) {
 		left  string
 		write bool
 	}{
-		{"add", add("g00"), nil, "g00 g01", true},
-		{"add again", add("g00"), nil, "g00 g01", false},
-		{"no such group", add("nowhere"), muster.ErrNotFound, "g00 g01", false},
-		{"another account's group", add("theirs"), muster.ErrNotFound, "g00 g01", false},
-		{"no such thing", func() error { return f.AddThingToGroup(t.Context(), account, "nowhere", "g00") }, muster.ErrNotFound, "g00 g01", false},
-		{"another account", func() error { return f.AddThingToGroup(t.Context(), account2, "a", "theirs") }, muster.ErrNotFound, "g00 g01", false},
-		{"remove", remove("g01"), nil, "g00", true},
-		{"remove again", remove("g01"), nil, "g00", false},
-		{"remove from no group", remove("nowhere"), muster.ErrNotFound, "g00", false},
-		{"remove the last", remove("g00"), nil, "", true},
+		{"alone", alone("a"), nil, "[a] true", true},
+		{"alone again", alone("a"), nil, "[a] true", false},
+		{"another alone", alone("b"), muster.ErrInvalid, "[a] true", false},
+		{"another with it", attach("b"), muster.ErrInvalid, "[a] true", false},
+		{"the same, not alone", attach("a"), muster.ErrInvalid, "[a] true", false},
+		{"no such thing", alone("nowhere"), muster.ErrNotFound, "[a] true", false},
+		{"detach another", detach("b"), nil, "[a] true", false},
+		{"detach", detach("a"), nil, "[] false", true},
+		{"with others", attach("a"), nil, "[a] false", true},
+		{"the same alone", alone("a"), muster.ErrInvalid, "[a] false", false},
+		{"another alone", alone("b"), muster.ErrInvalid, "[a] false", false},
+		{"another with it", attach("b"), nil, "[a b] false", true},
 	} {
 		before := f.seq()
 		f.is(step.what, step.edit(), step.want)
-		if got := strings.Join(must(f.Thing(t.Context(), account, "a"))(f).Groups, " "); got != step.left || (f.seq() != before) != step.write {
-			t.Errorf("%s: leaves %q, %d changes; want %q, written %t", step.what, got, f.seq()-before, step.left, step.write)
+		if got := f.exclusive(c.ID); got != step.left || (f.seq() != before) != step.write {
+			f.Errorf("%s: leaves %s, %d changes; want %s, written %t", step.what, got, f.seq()-before, step.left, step.write)
 		}
 		f.step()
 	}
-	for i := range 10 {
-		f.ok(add(fmt.Sprintf("g%02d", i))())
-	}
-	f.is("the eleventh", add("g10")(), muster.ErrLimit)
 }
 
-// What a principal is follows the groups of its things, and their parents.
-func TestPrincipalFollowsGroups(t *testing.T) {
-	f := newFixture(t)
-	c := f.lamp() // in floor, in house
-	policies := func() (names string) {
-		for _, p := range must(f.Principal(t.Context(), account, c.ID, "lamp"))(f).Policies {
-			names += p.Name + " "
-		}
-		return names
+// A template gives a certificate that one thing has exclusively no other one.
+func TestExclusiveThingAndTemplate(t *testing.T) { onBothEngines(t, testExclusiveThingAndTemplate) }
+
+func testExclusiveThingAndTemplate(f *fixture) {
+	ca := f.mint("Template")
+	a := f.authority(ca)
+	e := muster.Enrolment{Account: account, AuthorityID: a.ID, PEM: f.leaf(ca, "device")}
+	c := must(f.Enrol(f.Context(), e))(f)
+	f.thing("mine")
+	f.ok(f.AttachThingExclusively(f.Context(), account, "mine", c.ID))
+	e.Registration = thingNamed("device")
+	c = must(f.Enrol(f.Context(), e))(f)
+	if c.Status != muster.PendingActivation || !strings.Contains(c.ProvisioningFailure, "exclusively") || f.exclusive(c.ID) != "[mine] true" {
+		f.Errorf("another thing: %s, %q, %s", c.Status, c.ProvisioningFailure, f.exclusive(c.ID))
 	}
-	for _, step := range []struct {
-		what string
-		edit func() error
-		want string
-	}{
-		{"as provisioned", func() error { return nil }, "floor house own "},
-		{"into another group", func() error { return f.AddThingToGroup(t.Context(), account, "lamp", "elsewhere") }, "floor house own unrelated "},
-		{"out of the first", func() error { return f.RemoveThingFromGroup(t.Context(), account, "lamp", "floor") }, "house own unrelated "},
-		{"no policy of the group", func() error {
-			return f.DetachPolicy(t.Context(), account, "unrelated", muster.KindThingGroup, "elsewhere")
-		}, "house own "},
-		{"back, and its parent has another", func() error {
-			if err := f.AddThingToGroup(t.Context(), account, "lamp", "floor"); err != nil {
-				return err
-			}
-			return f.AttachPolicy(t.Context(), account, "unrelated", muster.KindThingGroup, "house")
-		}, "floor house own unrelated "},
-	} {
-		f.ok(step.edit())
-		if got := policies(); got != step.want {
-			t.Errorf("%s: policies %q, want %q", step.what, got, step.want)
+	f.step()
+	e.Registration = thingNamed("mine")
+	c = must(f.Enrol(f.Context(), e))(f)
+	if c.Status != muster.Active || f.exclusive(c.ID) != "[mine] true" {
+		f.Errorf("its own thing: %s, %q, %s", c.Status, c.ProvisioningFailure, f.exclusive(c.ID))
+	}
+}
+
+// A certificate that another account may accept is nobody's thing meanwhile.
+func TestAttachThingInTransfer(t *testing.T) {
+	f := newFixture(t)
+	ca := f.mint("Transfer")
+	f.authority(ca)
+	f.thing("t")
+	c := f.register(ca, "device", muster.Inactive)
+	must(f.TransferCertificate(t.Context(), account, c.ID, account2, ""))(f)
+	f.is("attach", f.AttachThing(t.Context(), account, "t", c.ID), muster.ErrInvalid)
+	f.is("attach exclusively", f.AttachThingExclusively(t.Context(), account, "t", c.ID), muster.ErrInvalid)
+	f.step()
+	f.ok(f.CancelTransfer(t.Context(), account, c.ID))
+	f.ok(f.AttachThing(t.Context(), account, "t", c.ID))
+}
+
+// What connects with the certificate of an exclusive thing is that thing.
+func TestPrincipalOfExclusiveThing(t *testing.T) { onBothEngines(t, testPrincipalOfExclusiveThing) }
+
+func testPrincipalOfExclusiveThing(f *fixture) {
+	ca := f.mint("Principal")
+	f.authority(ca)
+	c := f.register(ca, "device", muster.Active)
+	f.thing("lamp")
+	f.thing("other")
+	is := func(clientID string) string {
+		if thing := must(f.Principal(f.Context(), account, c.ID, clientID))(f).Thing; thing != nil {
+			return thing.Name
 		}
-		f.step()
+		return ""
+	}
+	f.ok(f.AttachThingExclusively(f.Context(), account, "lamp", c.ID))
+	for _, clientID := range []string{"lamp", "other", ""} {
+		if got := is(clientID); got != "lamp" {
+			f.Errorf("exclusive, as client %q it is %q", clientID, got)
+		}
+	}
+	f.ok(f.DetachThing(f.Context(), account, "lamp", c.ID))
+	f.ok(f.AttachThing(f.Context(), account, "lamp", c.ID))
+	for clientID, want := range map[string]string{"lamp": "lamp", "other": "", "": ""} {
+		if got := is(clientID); got != want {
+			f.Errorf("not exclusive, as client %q it is %q", clientID, got)
+		}
+	}
+}
+
+// Things that are in the same groups do not make a principal longer, or slower.
+func TestPrincipalWatchesEachOnce(t *testing.T) {
+	f := newFixture(t)
+	ca := f.mint("Watch")
+	f.authority(ca)
+	c := f.register(ca, "gateway", muster.Active)
+	must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: "top"}))(f)
+	for i := range 10 {
+		must(f.CreateThingGroup(t.Context(), muster.ThingGroup{Account: account, Name: fmt.Sprint("g", i), Parent: "top"}))(f)
+	}
+	f.policy("p")
+	f.ok(f.AttachPolicy(t.Context(), account, "p", muster.KindThingGroup, "top"))
+	for i := range 100 {
+		name := fmt.Sprint("t", i)
+		f.thing(name, "g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9")
+		f.ok(f.AttachThing(t.Context(), account, name, c.ID))
+	}
+	p := must(f.Principal(t.Context(), account, c.ID, "t7"))(f)
+	seen := map[muster.ResourceKey]int{}
+	for _, key := range p.Watch {
+		seen[key]++
+	}
+	if want := 1 + 1 + 100 + 11 + 1; len(p.Watch) != want || len(seen) != want { // certificate, issuer, things, groups, policy
+		t.Errorf("it watches %d, %d of them different, want %d", len(p.Watch), len(seen), want)
+	}
+	if len(p.Policies) != 1 || p.Thing == nil || p.Thing.Name != "t7" {
+		t.Errorf("policies %v, thing %v", p.Policies, p.Thing)
+	}
+}
+
+// The two sorts of attachments are listed by themselves, page by page.
+func TestListThingCertificatesBySort(t *testing.T) { onBothEngines(t, testListThingCertificatesBySort) }
+
+func testListThingCertificatesBySort(f *fixture) {
+	ca := f.mint("Sorts")
+	f.authority(ca)
+	f.thing("t")
+	want := map[bool][]string{}
+	for i := range 8 {
+		c := f.register(ca, fmt.Sprint("device-", i), muster.Active)
+		exclusive := i%3 == 0
+		if exclusive {
+			f.ok(f.AttachThingExclusively(f.Context(), account, "t", c.ID))
+		} else {
+			f.ok(f.AttachThing(f.Context(), account, "t", c.ID))
+		}
+		want[exclusive] = append(want[exclusive], c.ID)
+	}
+	for exclusive, ids := range want {
+		slices.Sort(ids)
+		list := func(p registry.Page) ([]muster.Certificate, registry.Cursor, error) {
+			return f.ListThingCertificates(f.Context(), account, "t", &exclusive, p)
+		}
+		if got := pages(f, list, registry.Page{Limit: 2}); !slices.Equal(got, ids) {
+			f.Errorf("exclusive %t: %v, want %v", exclusive, got, ids)
+		}
 	}
 }

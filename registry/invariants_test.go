@@ -92,7 +92,7 @@ func brokenStores() map[string]brokenStore {
 		"policy versions": {map[registry.Kind][]any{
 			registry.KindPolicy: {versions("1", "2", "3", "4", "5", "6")},
 		}, "6 versions"},
-		"policy version twice": {map[registry.Kind][]any{registry.KindPolicy: {versions("1", "2", "2")}}, `version "2" after 2`},
+		"policy version twice":   {map[registry.Kind][]any{registry.KindPolicy: {versions("1", "2", "2")}}, `version "2" after 2`},
 		"policy version to come": {map[registry.Kind][]any{registry.KindPolicy: {versions("1", "9")}}, `version "9" after 1`},
 		"template version": {map[registry.Kind][]any{
 			registry.KindTemplate: {muster.Template{Account: account, Name: "m", Default: 1, Versions: []muster.TemplateVersion{{ID: 1}, {ID: 1}}}},
@@ -107,6 +107,22 @@ func brokenStores() map[string]brokenStore {
 		"parent": {map[registry.Kind][]any{
 			registry.KindThingGroup: {muster.ThingGroup{Account: account, Name: "g", Parent: "h"}},
 		}, "no thinggroup"},
+		"ancestors": {map[registry.Kind][]any{
+			registry.KindThingGroup: {muster.ThingGroup{Account: account, Name: "g"}, muster.ThingGroup{Account: account, Name: "h", Parent: "g"}},
+		}, `it stands below [], its parent says below ["g"]`},
+		"cycle": {map[registry.Kind][]any{
+			registry.KindThingGroup: {
+				muster.ThingGroup{Account: account, Name: "g", Parent: "h", Ancestors: []string{"h"}},
+				muster.ThingGroup{Account: account, Name: "h", Parent: "g", Ancestors: []string{"h", "g"}},
+			},
+		}, "its parent says below"},
+		"exclusive": {map[registry.Kind][]any{
+			registry.KindCert: {edited(func(c *muster.Certificate) { c.Exclusive = true })},
+		}, "want one thing"},
+		"groups": {map[registry.Kind][]any{
+			registry.KindThingGroup: {muster.ThingGroup{Account: account, Name: "g"}},
+			registry.KindThing:      {muster.Thing{Account: account, Name: "t", Groups: []string{"g", "g"}}},
+		}, "each once"},
 	}
 }
 
