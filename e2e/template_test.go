@@ -119,9 +119,14 @@ func TestTemplateCommands(t *testing.T) {
 	for _, args := range [][]string{
 		{"lint"}, {"test", good}, {"test", good, "--cert", plain.cert, "--replay", "1"}, {"test", good, "--replay", "0"},
 		{"test", good, "--param", "a"}, {"test", good, "--cert", plain.cert, "--authority", "ab"},
+		{"list", "lamp"}, {"show"}, {"set"},
 	} {
 		fails(t, program(t, append([]string{"template"}, args...)...), 2, "--help")
 	}
+	fails(t, program(t, "template", "set", "lamp"), 2, "--default")
+	fails(t, program(t, "template", "set", "lamp", "--enabled", "perhaps"), 2, "on or off")
+	fails(t, program(t, "template", "show", "lamp", "--version", "0"), 2, "--version")
+	fails(t, program(t, "template", "show", "lamp", "--body", "-o", "json"), 2, "--body")
 
 	s := startServer(t)
 	s.prepare(t)

@@ -14,6 +14,7 @@ import (
 // templateRoutes serves what this file answers.
 func (a *Admin) templateRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /template/replay", tells(a, a.ReplayTemplate))
+	a.storedTemplateRoutes(mux)
 }
 
 // maxReplay bounds the certificates of one replay.

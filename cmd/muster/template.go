@@ -20,16 +20,19 @@ import (
 func templateCommand(configPath *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "template",
-		Short: "Check provisioning templates, and try them on certificates",
+		Short: "Check provisioning templates, try them on certificates, and choose versions",
 		Long: `Check provisioning templates before devices meet them: read one for faults, see
-what it makes of a certificate, or of those that are registered already.`,
+what it makes of a certificate, or of those that are registered already. List the
+templates that are registered, and choose the version that is in force.`,
 		Example: `  muster template lint sensor.json
   muster template test sensor.json --cert device.pem
-  muster template test sensor.json --replay 1000`,
+  muster template test sensor.json --replay 1000
+  muster template set sensor --default 3`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(templateLintCommand(), templateTestCommand(configPath))
+	cmd.AddCommand(templateLintCommand(), templateTestCommand(configPath),
+		templateListCommand(configPath), templateShowCommand(configPath), templateSetCommand(configPath))
 	return cmd
 }
 
