@@ -16,7 +16,8 @@ func (d *Dialect) attachPolicy(ctx context.Context, c *call) (any, error) {
 }
 
 // detachPolicy answers InvalidRequestException where anything is not found:
-// AWS's model has nothing else for it.
+// AWS's model has nothing else for it. By the words "Invalid Target" in it
+// Terraform knows that nothing is left to detach.
 func (d *Dialect) detachPolicy(ctx context.Context, c *call) (any, error) {
 	name, kind, id := d.grant(c)
 	if c.err == nil {
@@ -25,9 +26,9 @@ func (d *Dialect) detachPolicy(ctx context.Context, c *call) (any, error) {
 	var f *fault
 	switch {
 	case errors.Is(c.err, muster.ErrNotFound):
-		return nil, invalidRequest("%s", c.err)
+		return nil, invalidRequest("Invalid Target or policy: %s", c.err)
 	case errors.As(c.err, &f) && f.code == "ResourceNotFoundException":
-		return nil, invalidRequest("%s", f.message)
+		return nil, invalidRequest("Invalid Target: %s", f.message)
 	}
 	return nil, c.err
 }

@@ -4,14 +4,12 @@ package awsiot
 
 func refusals() []refusal {
 	return []refusal{
-		{"AcceptCertificateTransfer", patch, "/accept-certificate-transfer/{certificateId}", invalidOperation},
 		{"AddThingToBillingGroup", put, "/billing-groups/addThingToBillingGroup", invalidOperation},
 		{"AssociateSbomWithPackageVersion", put, "/packages/{packageName}/versions/{versionName}/sbom", validation},
 		{"AssociateTargetsWithJob", post, "/jobs/{jobId}/targets", invalidOperation},
 		{"AttachSecurityProfile", put, "/security-profiles/{securityProfileName}/targets", invalidOperation},
 		{"CancelAuditMitigationActionsTask", put, "/audit/mitigationactions/tasks/{taskId}/cancel", invalidOperation},
 		{"CancelAuditTask", put, "/audit/tasks/{taskId}/cancel", invalidOperation},
-		{"CancelCertificateTransfer", patch, "/cancel-certificate-transfer/{certificateId}", invalidOperation},
 		{"CancelDetectMitigationActionsTask", put, "/detect/mitigationactions/tasks/{taskId}/cancel", invalidOperation},
 		{"CancelJob", put, "/jobs/{jobId}/cancel", invalidOperation},
 		{"CancelJobExecution", put, "/things/{thingName}/jobs/{jobId}/cancel", invalidOperation},
@@ -139,7 +137,6 @@ func refusals() []refusal {
 		{"ListMetricValues", get, "/metric-values", invalidOperation},
 		{"ListMitigationActions", get, "/mitigationactions/actions", invalidOperation},
 		{"ListOTAUpdates", get, "/otaUpdates", invalidOperation},
-		{"ListOutgoingCertificates", get, "/certificates-out-going", invalidOperation},
 		{"ListPackageVersions", get, "/packages/{packageName}/versions", validation},
 		{"ListPackages", get, "/packages", validation},
 		{"ListRelatedResourcesForAuditFinding", get, "/audit/relatedResources", invalidOperation},
@@ -158,7 +155,6 @@ func refusals() []refusal {
 		{"ListV2LoggingLevels", get, "/v2LoggingLevel", invalidOperation},
 		{"ListViolationEvents", get, "/violation-events", invalidOperation},
 		{"PutVerificationStateOnViolation", post, "/violations/verification-state/{violationId}", invalidOperation},
-		{"RejectCertificateTransfer", patch, "/reject-certificate-transfer/{certificateId}", invalidOperation},
 		{"RemoveThingFromBillingGroup", put, "/billing-groups/removeThingFromBillingGroup", invalidOperation},
 		{"ReplaceTopicRule", patch, "/rules/{ruleName}", invalidOperation},
 		{"SearchIndex", post, "/indices/search", invalidOperation},
@@ -172,7 +168,6 @@ func refusals() []refusal {
 		{"StartThingRegistrationTask", post, "/thing-registration-tasks", invalidOperation},
 		{"StopThingRegistrationTask", put, "/thing-registration-tasks/{taskId}/cancel", invalidOperation},
 		{"TestInvokeAuthorizer", post, "/authorizer/{authorizerName}/test", invalidOperation},
-		{"TransferCertificate", patch, "/transfer-certificate/{certificateId}", invalidOperation},
 		{"UpdateAccountAuditConfiguration", patch, "/audit/configuration", invalidOperation},
 		{"UpdateAuditSuppression", patch, "/audit/suppressions/update", invalidOperation},
 		{"UpdateAuthorizer", put, "/authorizer/{authorizerName}", invalidOperation},
