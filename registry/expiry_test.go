@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +22,7 @@ func (f *fixture) waiting(name string) muster.Certificate {
 	f.Helper()
 	request := csr(f, nil, x509.CertificateRequest{Subject: pkix.Name{CommonName: name}})
 	return must(f.IssueCertificate(f.Context(), muster.Issuance{
-		Account: account, CSR: request, Status: muster.PendingActivation, Expires: time.Now().Add(time.Duration(f.moved.Load()) + time.Hour),
+		Account: account, CSR: request, Status: muster.PendingActivation, Expires: f.now().Add(time.Hour),
 	}))(f).Certificate
 }
 
@@ -142,6 +144,68 @@ func TestInvariantsOfDates(t *testing.T) {
 		broken, err := registry.CheckInvariants(t.Context(), e)
 		if err != nil || !slices.ContainsFunc(broken, func(err error) bool { return strings.Contains(err.Error(), "expires") }) {
 			t.Errorf("%s: %v, %v", what, broken, err)
+		}
+	}
+}
+
+// TestDatesOfManyAtOnce: whatever several do to records with dates while a clock
+// goes on and sweeps come, the rules hold and the figures are right.
+func TestDatesOfManyAtOnce(t *testing.T) { onBothEngines(t, testDatesOfManyAtOnce) }
+
+func testDatesOfManyAtOnce(f *fixture) {
+	ctx := f.Context()
+	f.ok(f.CountAll(ctx))
+	f.pendingCount(account, "", 0)
+	f.fleetTemplate("fleet", muster.TemplateFleet, true)
+	f.claim("fleet")
+	request := csr(f, nil, x509.CertificateRequest{})
+	var ids sync.Map
+	var all sync.WaitGroup
+	for n := range 6 {
+		random := rand.New(rand.NewPCG(5, uint64(n)))
+		all.Go(func() {
+			for range 40 {
+				issued, err := f.IssueCertificate(ctx, muster.Issuance{
+					Account: account, CSR: request, Status: muster.PendingActivation, Expires: f.now().Add(time.Minute),
+				})
+				if err != nil {
+					f.Error(err)
+				}
+				ids.Store(issued.ID, nil)
+				ids.Range(func(id, _ any) bool { f.anythingDated(random, id.(string)); return random.IntN(4) > 0 })
+			}
+		})
+	}
+	all.Wait()
+	f.figures()
+	waiting, _, err := f.ListCertificatesByStatus(ctx, account, muster.PendingActivation, registry.Page{Limit: 1000})
+	f.ok(err)
+	f.pendingCount(account, "", len(waiting))
+	f.step()
+}
+
+func (f *fixture) now() time.Time { return time.Now().Add(time.Duration(f.moved.Load())) }
+
+// anythingDated does one thing to a certificate; that it is gone or in no state
+// for it is as good.
+func (f *fixture) anythingDated(random *rand.Rand, id string) {
+	ctx := f.Context()
+	switch random.IntN(6) {
+	case 0:
+		_, _ = f.UpdateCertificateStatus(ctx, account, id, muster.Active)
+	case 1:
+		_, _ = f.Provision(ctx, muster.Provisioning{
+			Account: account, CertificateID: id, Template: "fleet", Registration: muster.Registration{Status: muster.Active},
+		})
+	case 2:
+		_ = f.DeleteCertificate(ctx, account, id, true)
+	case 3:
+		_, _ = f.Settle(ctx, account, []string{id}, registry.Settlement{Status: muster.Inactive})
+	case 4:
+		f.advance(10 * time.Second)
+	case 5:
+		if err := f.Sweep(ctx); err != nil {
+			f.Error(err)
 		}
 	}
 }
