@@ -57,7 +57,8 @@ func answersOf(t *testing.T, dialect *awsiot.Dialect, content string) (all []sho
 	operation, sent, answered := "", false, false
 	for line := range strings.Lines(content) {
 		line = strings.TrimSuffix(line, "\n")
-		request, isRequest := strings.CutPrefix(line, "> ")
+		by, request, isRequest := strings.Cut(line, "> ")
+		isRequest = isRequest && strings.Trim(by, ">") == ""
 		answer, isAnswer := strings.CutPrefix(line, "< ")
 		switch {
 		case isRequest && !sent:
