@@ -223,8 +223,9 @@ func TestFleetHooks(t *testing.T) {
 		where = append(where, fmt.Sprintf("%q", hook(name)+"="+l.URL+"/"+name))
 	}
 	hooked["pumps-lost"] = hook("lost")
-	s.configure(t, map[string]string{"hooks": "[" + strings.Join(where, ", ") + "]", "hook_timeout": "1s",
-		"secret": writeFile(t, s.path("webhook.key"), "an-example-key-of-32-characters!\n")})
+	told := newReceiver(t)
+	s.tell(t, told.URL, told.secret)
+	s.configure(t, map[string]string{"hooks": "[" + strings.Join(where, ", ") + "]", "hook_timeout": "1s"})
 	s.start(t)
 	s.fleetOf(t, hooked)
 	claim := s.registered(t, "claim", claimPolicy)
@@ -242,6 +243,7 @@ func TestFleetHooks(t *testing.T) {
 		})
 	}
 	a.refusedFor(provisionTopic("pumps-check"), with("bad"), 403, "AccessDenied")
+	told.await(claim, "certificate.registered >ACTIVE", "certificate.provisioning_failed > provisioning_failed")
 	asked := l.last()
 	asked.want(t, claim.id, "claimCertificateId")
 	asked.want(t, made["certificateId"], "certificateId")
@@ -251,6 +253,7 @@ func TestFleetHooks(t *testing.T) {
 	asked.want(t, "bad", "parameters", "SerialNumber")
 	a.granted(provisionTopic("pumps-check"), with("moved")).want(t, "pump-elsewhere", "thingName")
 	s.call(t, "GET", "/things/pump-elsewhere", nil, nil).want(t, "9", "attributes", "line")
+	told.await(&certificate{name: "the pump", id: made["certificateId"].(string)}, "certificate.provisioned PENDING_ACTIVATION>ACTIVE")
 	s.worksAs(t, pair(t, made), "pump-elsewhere")
 }
 

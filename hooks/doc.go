@@ -20,4 +20,7 @@
 //   - Session.End, which cleans up after a decoder that panicked and keeps the
 //     client ID locked while mochi removes the client;
 //   - a server for each account, so that topics and client IDs cannot meet.
+//
+// Clients publish to no topic that begins with $, unless Config.Requests serves
+// it: package fleet is what muster serve puts there.
 package hooks
