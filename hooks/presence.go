@@ -59,7 +59,7 @@ type presence struct {
 type presenceEvent struct {
 	ClientID         string           `json:"clientId"`
 	ThingName        string           `json:"thingName,omitempty"` // of an exclusive thing alone
-	Timestamp        int64            `json:"timestamp"` // milliseconds
+	Timestamp        int64            `json:"timestamp"`           // milliseconds
 	EventType        string           `json:"eventType"`
 	ClientInitiated  *bool            `json:"clientInitiatedDisconnect,omitempty"`
 	DisconnectReason DisconnectReason `json:"disconnectReason,omitempty"`

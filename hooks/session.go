@@ -29,7 +29,7 @@ type Session struct {
 	asked     policy.ConnectAttributes     // set before anyone else knows the session
 	claim     bool                         // of a claim certificate; the same
 	bound     atomic.Pointer[policy.Bound] // read on the publish path
-	exclusive atomic.Value                 // string: the thing that has the certificate exclusively; "" for none
+	exclusive atomic.Value                 // string: the thing that had the certificate exclusively at its CONNECT; "" for none
 
 	kicked      atomic.Pointer[kick] // why it has to go; it may do nothing more meanwhile
 	established atomic.Bool          // its CONNACK was sent
@@ -111,7 +111,7 @@ func (s *Session) refresh(ctx context.Context) (grounds, error) {
 			return grounds{}, err
 		}
 		s.bound.Store(g.bind())
-		s.exclusive.Store(exclusiveThing(&p))
+		s.exclusive.CompareAndSwap(nil, exclusiveThing(&p))
 		if !s.watch(p.Watch) {
 			return g, nil
 		}

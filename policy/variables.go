@@ -27,8 +27,9 @@ type Variables struct {
 	SourceIP      string // aws:SourceIp, without port
 	DomainName    string // iot:DomainName: the server name of the TLS handshake; "" if none was sent
 	// Thing fills iot:Connection.Thing.…. It is nil unless the certificate is
-	// attached to it and its name is the client ID (muster.Principal looks it
-	// up so); then IsAttached is "false" and the others have no value.
+	// attached to it and, if it is not so exclusively, its name is the client ID
+	// (muster.Principal looks it up so); then IsAttached is "false" and the others
+	// have no value.
 	Thing *muster.Thing
 	// Certificate fills iot:Certificate.…; nil if it is not known.
 	Certificate *x509.Certificate
