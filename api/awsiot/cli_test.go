@@ -34,7 +34,11 @@ type cli struct {
 
 func newCLI(t *testing.T) *cli {
 	t.Helper()
-	s := newServer(t, time.Now)
+	return newCLIOf(t, newServer(t, time.Now))
+}
+
+func newCLIOf(t *testing.T, s *server) *cli {
+	t.Helper()
 	listening := httptest.NewTLSServer(s)
 	t.Cleanup(listening.Close)
 	c := &cli{server: s, url: listening.URL, dir: t.TempDir()}

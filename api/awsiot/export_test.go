@@ -8,6 +8,17 @@ func Implemented() (names []string) {
 	return names
 }
 
+// Entry is a line of the table of operations.
+type Entry struct{ Name, Method string }
+
+// Table returns the operations that Muster has.
+func Table() []Entry {
+	return each(operations(), func(o operation) Entry { return Entry{o.name, o.method} })
+}
+
+// ChangesNothing reports whether a read-only key may call an operation.
+func ChangesNothing(operation string) bool { return changesNothing(operation) }
+
 // Refused returns the operations that it has not, with what they answer.
 func Refused() map[string]string {
 	answers := make(map[string]string)

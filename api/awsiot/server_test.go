@@ -33,12 +33,13 @@ const (
 // server is the API over a registry in memory, with two accounts.
 type server struct {
 	http.Handler
-	store  *registry.Store
-	engine registry.Engine
-	key    muster.AccessKey // of account
-	other  muster.AccessKey // of stranger
-	now    func() time.Time
-	log    *logBuffer
+	dialect *awsiot.Dialect
+	store   *registry.Store
+	engine  registry.Engine
+	key     muster.AccessKey // of account
+	other   muster.AccessKey // of stranger
+	now     func() time.Time
+	log     *logBuffer
 }
 
 // logBuffer takes lines from the test and from the connections of a listener.
@@ -86,11 +87,11 @@ func newServerOn(tb testing.TB, engine registry.Engine, now func() time.Time) *s
 			tb.Fatal(err)
 		}
 	}
-	dialect, err := awsiot.New(awsiot.Config{Store: s.store, Region: region, Now: now})
+	s.dialect, err = awsiot.New(awsiot.Config{Store: s.store, Region: region, Now: now})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.Handler, err = api.New(api.Config{Dialects: []api.Dialect{dialect}, Log: zerolog.New(s.log)})
+	s.Handler, err = api.New(api.Config{Dialects: []api.Dialect{s.dialect}, Log: zerolog.New(s.log)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -108,15 +109,19 @@ func (s *server) send(tb testing.TB, key muster.AccessKey, method, target, body 
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
-	sum := sha256.Sum256([]byte(body))
 	err := v4.NewSigner().SignHTTP(tb.Context(), aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret},
-		r, hex.EncodeToString(sum[:]), "iot", region, s.now())
+		r, hashOf(body), "iot", region, s.now())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	return w
+}
+
+func hashOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return hex.EncodeToString(sum[:])
 }
 
 // call is send for account, whose request must succeed; the answer is read into
