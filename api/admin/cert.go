@@ -66,8 +66,11 @@ type Record struct {
 	Things              []string      `json:"things,omitempty"`
 	Policies            []string      `json:"policies,omitempty"`
 	ProvisioningFailure string        `json:"provisioningFailure,omitempty"`
-	Claim               string        `json:"claim,omitempty"`  // template that it may be used for, and nothing else
-	Expires             time.Time     `json:"expires,omitzero"` // when the record goes by itself
+	Claim               string        `json:"claim,omitempty"`         // template that it may be used for, and nothing else
+	Expires             time.Time     `json:"expires,omitzero"`        // when the record goes by itself
+	PreviousOwner       string        `json:"previousOwner,omitempty"` // account that transferred it here
+	// Transfer is the last one, under way if the status is PENDING_TRANSFER.
+	Transfer muster.Transfer `json:"transfer,omitzero"`
 }
 
 // recorder makes records. It parses the certificate of an authority once.
@@ -89,6 +92,7 @@ func (r *recorder) record(ctx context.Context, c muster.Certificate) (Record, er
 		AuthorityID: c.AuthorityID, Authority: authority, Registered: c.Created, Modified: c.Modified,
 		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Things: c.Things, Policies: c.Policies,
 		ProvisioningFailure: c.ProvisioningFailure, Claim: c.Claim, Expires: c.Expires,
+		PreviousOwner: c.PreviousOwner, Transfer: c.Transfer,
 	}, err
 }
 

@@ -242,7 +242,8 @@ func certForgetCommand(configPath *string) *cobra.Command {
 		Use:   "forget CERT.pem|ID",
 		Short: "Let a deleted certificate register again",
 		Long: `Remove the tombstone that keeps a certificate which was deleted, or transferred to
-another account, from registering again at its next connect.`,
+another account, from registering again at its next connect. While that other
+account alone may have the certificate, it stays.`,
 		Example: "  muster cert forget device.pem",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -270,7 +271,7 @@ func writeShowing(b *bytes.Buffer, s admin.Showing) {
 	line("certificate", "%s", s.ID)
 	line("account", "%s", s.Account)
 	if t := s.Tombstone; t != nil {
-		line("tombstone", "%s %s; it stands until %s", t.Kind, t.Created.Format(time.RFC3339), t.NotAfter.Format(time.RFC3339))
+		line("tombstone", "%s %s; it stands until %s", tombstoneText(t), t.Created.Format(time.RFC3339), t.NotAfter.Format(time.RFC3339))
 	}
 	r := s.Record
 	if r == nil {
@@ -290,6 +291,9 @@ func writeShowing(b *bytes.Buffer, s admin.Showing) {
 	default:
 		line("authority", "none")
 	}
+	if text := transferText(r); text != "" {
+		line("transfer", "%s", text)
+	}
 	line("things", "%s", listText(r.Things))
 	line("policies", "%s", listText(r.Policies))
 	if r.Claim != "" {
@@ -301,6 +305,40 @@ func writeShowing(b *bytes.Buffer, s admin.Showing) {
 	if r.ProvisioningFailure != "" {
 		line("failure", "%s", printable(r.ProvisioningFailure))
 	}
+}
+
+func tombstoneText(t *muster.Tombstone) string {
+	if t.To == "" {
+		return string(t.Kind)
+	}
+	return string(t.Kind) + " to account " + t.To
+}
+
+// transferText tells of the last transfer of a certificate, and who it is from.
+func transferText(r *admin.Record) string {
+	t := r.Transfer
+	if t.To == "" {
+		return ""
+	}
+	text := "to account " + t.To
+	if t.To == r.Account {
+		text = "from account " + r.PreviousOwner
+	}
+	text += ", offered " + t.Offered.Format(time.RFC3339)
+	if t.Message != "" {
+		text += fmt.Sprintf(" (%s)", printable(t.Message))
+	}
+	switch {
+	case !t.Accepted.IsZero():
+		text += ", accepted " + t.Accepted.Format(time.RFC3339)
+	case !t.Rejected.IsZero() && t.RejectReason != "":
+		text += fmt.Sprintf(", rejected %s (%s)", t.Rejected.Format(time.RFC3339), printable(t.RejectReason))
+	case !t.Rejected.IsZero():
+		text += ", rejected " + t.Rejected.Format(time.RFC3339)
+	case r.Status != muster.PendingTransfer:
+		text += ", ended without being accepted"
+	}
+	return text
 }
 
 func authorityText(a *admin.AuthorityState) string {

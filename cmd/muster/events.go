@@ -77,6 +77,11 @@ func logEvent(log zerolog.Logger, e muster.Event) {
 	switch e.Type {
 	case muster.EventStatusChanged:
 		line = log.Info().Str("event", "status_changed").Str("from", string(e.PreviousStatus)).Str("to", string(e.Status))
+		if e.Detail != "" {
+			line = line.Str("detail", e.Detail)
+		}
+	case muster.EventTransferred:
+		line = log.Info().Str("event", "transferred").Str("detail", e.Detail)
 	case muster.EventDeleted:
 		line = log.Info().Str("event", "deleted").Str("from", string(e.PreviousStatus)).Str("detail", e.Detail)
 	case muster.EventProvisioningFailed:
