@@ -223,7 +223,9 @@ func (t *tx) offered(account, id string) (*certificateTx, error) {
 	if c, ok := firstOffer(held, account); ok {
 		return t.certificate(c.Account, id)
 	}
-	if slices.ContainsFunc(held, func(c muster.Certificate) bool { return c.Account == account && own(&c, t.now) || c.Transfer.To == account }) {
+	if slices.ContainsFunc(held, func(c muster.Certificate) bool {
+		return c.Account == account && own(&c, t.now) || c.Transfer.To == account
+	}) {
 		return nil, fmt.Errorf("certificate %s: it is not offered to account %s (any more): %w", id, account, muster.ErrTransferDone)
 	}
 	return nil, fmt.Errorf("certificate %s: %w", id, muster.ErrNotFound)
