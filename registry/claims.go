@@ -28,12 +28,11 @@ func (s *Store) CreateClaim(ctx context.Context, account, template string) (must
 	if err != nil {
 		return none, err // before a key pair is made for nothing
 	}
-	expires := s.now().Add(claimLife).Truncate(time.Second) // what a certificate can say
-	out, err := s.issue(ctx, account, "", expires)
+	out, err := s.issue(ctx, account, "", func(now time.Time) time.Time { return now.Add(claimLife) })
 	if err != nil {
 		return none, err
 	}
-	out.Status, out.Claim, out.Expires = muster.Active, template, expires
+	out.Status, out.Claim, out.Expires = muster.Active, template, out.NotAfter // to the second
 	err = s.update(ctx, func(t *tx) error {
 		if err := checkClaim(t, account, template, t.now); err != nil {
 			return err

@@ -21,9 +21,10 @@ import (
 // issuedBits is the size of the RSA keys that are made, as AWS IoT's.
 const issuedBits = 2048
 
-// issuedUntil is when certificates end that are issued to stay, as AWS IoT's do.
+// issuedUntil is when certificates end that are issued to stay, whenever that is,
+// as AWS IoT's do.
 // The authorities that sign them last a year longer.
-func issuedUntil() time.Time { return time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC) }
+func issuedUntil(time.Time) time.Time { return time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // issuingDoc is an account's own issuing authority as it is stored: no
 // muster.Authority, for it registers nobody and is not listed.
@@ -95,7 +96,7 @@ func (s *Store) IssueCertificate(ctx context.Context, i muster.Issuance) (muster
 	if _, err := s.Account(ctx, i.Account); err != nil {
 		return none, err
 	}
-	out, err := s.issue(ctx, i.Account, i.CSR, issuedUntil())
+	out, err := s.issue(ctx, i.Account, i.CSR, issuedUntil)
 	if err != nil {
 		return none, err
 	}
@@ -113,8 +114,9 @@ func (s *Store) IssueCertificate(ctx context.Context, i muster.Issuance) (muster
 }
 
 // issue makes a certificate, and a key pair unless there is a request, and a
-// record that is yet to be stored.
-func (s *Store) issue(ctx context.Context, account, csr string, notAfter time.Time) (muster.Issued, error) {
+// record that is yet to be stored. until says when it ends: it is asked after the
+// wait for a place, so that a short life is not over before it begins.
+func (s *Store) issue(ctx context.Context, account, csr string, until func(now time.Time) time.Time) (muster.Issued, error) {
 	none := muster.Issued{}
 	var out muster.Issued
 	ask := func() (applicant, error) { return parseRequest(csr) }
@@ -140,7 +142,8 @@ func (s *Store) issue(ctx context.Context, account, csr string, notAfter time.Ti
 		if err != nil {
 			return nil, err
 		}
-		return authority.sign(to, s.now(), notAfter)
+		now := s.now()
+		return authority.sign(to, now, until(now))
 	})
 	if err != nil {
 		return none, err
@@ -256,7 +259,7 @@ func newIssuingDoc(account string, sealer *Sealer, now time.Time) (issuingDoc, e
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "Issuing authority of account " + account, Organization: []string{"Muster"}},
 		NotBefore:             now.Add(-clockSkew).Truncate(time.Second),
-		NotAfter:              issuedUntil().AddDate(1, 0, 0),
+		NotAfter:              issuedUntil(now).AddDate(1, 0, 0),
 		KeyUsage:              x509.KeyUsageCertSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,

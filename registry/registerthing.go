@@ -66,7 +66,7 @@ func (s *Store) named(ctx context.Context, account string, r muster.Registration
 	case source == nil:
 		return stored, fmt.Errorf("the registration names no certificate: %w", muster.ErrInvalid)
 	case source.CSR != "":
-		issued, err := s.issue(ctx, account, source.CSR, issuedUntil())
+		issued, err := s.issue(ctx, account, source.CSR, issuedUntil)
 		return issued.Certificate, err
 	case source.PEM == "":
 		stored.ID = source.ID
