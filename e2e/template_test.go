@@ -119,7 +119,7 @@ func TestTemplateCommands(t *testing.T) {
 	for _, args := range [][]string{
 		{"lint"}, {"test", good}, {"test", good, "--cert", plain.cert, "--replay", "1"}, {"test", good, "--replay", "0"},
 		{"test", good, "--param", "a"}, {"test", good, "--cert", plain.cert, "--authority", "ab"},
-		{"list", "lamp"}, {"show"}, {"set"},
+		{"list", "lamp"}, {"show"}, {"set"}, {"test", good, "--register-thing", "--cert", plain.cert}, {"test", good, "--register-thing", "--replay", "1"},
 	} {
 		fails(t, program(t, append([]string{"template"}, args...)...), 2, "--help")
 	}

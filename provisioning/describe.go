@@ -19,6 +19,9 @@ func Describe(r muster.Registration) string {
 	var b strings.Builder
 	fact := func(what, value string) { fmt.Fprintf(&b, "%-12s %s\n", what, value) }
 	fact("certificate", string(r.Status))
+	if r.Source != nil {
+		fact("  by", describeSource(*r.Source))
+	}
 	if r.StatusOverride != "" {
 		fact("  override", "Status "+string(r.StatusOverride))
 	}
@@ -34,6 +37,16 @@ func Describe(r muster.Registration) string {
 		fact("device", shown(name)+" = "+strconv.Quote(r.DeviceConfiguration[name]))
 	}
 	return b.String()
+}
+
+func describeSource(s muster.CertificateSource) string {
+	switch {
+	case s.CSR != "":
+		return "its signing request"
+	case s.PEM != "":
+		return "its PEM"
+	}
+	return "its ID " + s.ID
 }
 
 func describeThing(t muster.RegistrationThing, fact func(what, value string)) {

@@ -14,7 +14,9 @@
 // exactly one AWS::IoT::Certificate, at most one AWS::IoT::Thing and up to ten
 // AWS::IoT::Policy, with OverrideSettings for what exists already. Properties,
 // settings and the configuration may hold Ref, Fn::FindInMap, Fn::Join,
-// Fn::Select, Fn::Split and Fn::Sub.
+// Fn::Select, Fn::Split and Fn::Sub. The certificate is the one that connects or
+// that is provisioned by a claim; only templates that ParseRegisterThing reads
+// name one themselves.
 //
 // Beyond AWS IoT, a template may refer under Muster::Certificate:: to more of
 // the certificate than seven attributes of its subject: docs/templates.md lists

@@ -27,8 +27,13 @@ type Finding struct {
 // Lint tells everything that is wrong with a template, by line, up to a hundred
 // errors and as many warnings. Parse accepts a template exactly if there is no
 // error, and its error is the first of them.
-func Lint(body []byte) []Finding {
-	p := read(body, false)
+func Lint(body []byte) []Finding { return lint(body, false) }
+
+// LintRegisterThing is Lint for ParseRegisterThing.
+func LintRegisterThing(body []byte) []Finding { return lint(body, true) }
+
+func lint(body []byte, sourced bool) []Finding {
+	p := read(body, sourced)
 	if p.whole {
 		p.review()
 	}
@@ -69,7 +74,7 @@ func (p *parser) review() {
 			p.advise(declared.at, "remove it, or use it", "nothing refers to this parameter, and a device without a value for it is refused all the same")
 		case !p.used[declared.name]:
 			p.advise(declared.at, "remove it, or use it", "nothing refers to this parameter")
-		case !FromCertificate(declared.name) && declared.fallback == nil:
+		case !p.template.sourced && !FromCertificate(declared.name) && declared.fallback == nil:
 			p.advise(declared.at, "add a Default, unless devices provision themselves by a claim", "a first connect brings no value for this parameter")
 		}
 	}

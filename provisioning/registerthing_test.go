@@ -3,6 +3,7 @@ package provisioning_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,12 @@ func TestRegisterThing(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			want := expand(strings.Join(b.says, "\n"))
 			template, err := provisioning.ParseRegisterThing([]byte(b.template))
+			faulty := slices.ContainsFunc(provisioning.LintRegisterThing([]byte(b.template)), func(f provisioning.Finding) bool {
+				return f.Severity == provisioning.SeverityError
+			})
+			if faulty != (err != nil) {
+				t.Errorf("Lint has errors: %v; Parse says %v", faulty, err)
+			}
 			if b.params == nil {
 				wantError(t, err, want)
 				return

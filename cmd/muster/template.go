@@ -58,8 +58,16 @@ func readTemplate(cmd *cobra.Command, path string) ([]byte, error) {
 	return body, nil
 }
 
+// addRegisterThing adds the flag of commands that take templates of RegisterThing.
+func addRegisterThing(cmd *cobra.Command, is *bool) {
+	cmd.Flags().BoolVar(is, "register-thing", false, "the template is one of aws iot register-thing: it names its certificate itself")
+}
+
 func templateLintCommand() *cobra.Command {
-	var out format
+	var (
+		out           format
+		registerThing bool
+	)
 	cmd := &cobra.Command{
 		Use:   "lint FILE…",
 		Short: "Tell everything that is wrong with templates",
@@ -72,13 +80,17 @@ finding is one JSON object on a line of its own.`,
 		Example: "  muster template lint sensor.json\n  jq .templateBody -r ca.json | muster template lint -",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			lint := provisioning.Lint
+			if registerThing {
+				lint = provisioning.LintRegisterThing
+			}
 			found := map[provisioning.Severity]int{}
 			for _, path := range args {
 				body, err := readTemplate(cmd, path)
 				if err != nil {
 					return err
 				}
-				findings := provisioning.Lint(body)
+				findings := lint(body)
 				for _, f := range findings {
 					found[f.Severity]++
 				}
@@ -92,6 +104,7 @@ finding is one JSON object on a line of its own.`,
 			return fmt.Errorf("%s and %s", plural(found[provisioning.SeverityError], "error"), plural(found[provisioning.SeverityWarning], "warning"))
 		},
 	}
+	addRegisterThing(cmd, &registerThing)
 	out.add(cmd)
 	return cmd
 }
@@ -131,6 +144,7 @@ func printFindings(w io.Writer, out format, path string, findings []provisioning
 type templateTest struct {
 	cert, authority string // files, the second possibly an ID
 	params          []string
+	registerThing   bool
 	replay          admin.Replay
 	out             format
 }
@@ -145,6 +159,9 @@ the exit code is 1. Nothing is written.
 
 With --cert it is that of one certificate, and needs no server and no directory;
 --param gives the values of parameters that no certificate gives.
+
+With --register-thing it is that of a call of aws iot register-thing; --param gives
+its parameters.
 
 With --replay it is that of the certificates that were registered last, the
 newest first, compared with what the template in force makes of them: the one
@@ -175,6 +192,7 @@ force. With -o json each certificate is one JSON object on a line of its own.`,
 	flags.IntVar(&t.replay.Count, "replay", 0, "compare over the `n` certificates that were registered last")
 	flags.StringVar(&t.authority, "authority", "", "replay only what the authority of this `id` or PEM file signed")
 	flags.StringVar(&t.replay.Template, "template", "", "compare with the template of this `name`, over what its authorities signed")
+	addRegisterThing(cmd, &t.registerThing)
 	addAccountFlag(cmd, &t.replay.Account)
 	t.out.add(cmd)
 	return cmd
@@ -187,9 +205,11 @@ func (t *templateTest) check(cmd *cobra.Command) error {
 		return &usageError{fmt.Errorf("%s; see %s --help", text, cmd.CommandPath())}
 	}
 	switch {
+	case t.registerThing && (replays || t.cert != ""):
+		return usage("--register-thing goes with --param alone")
 	case replays && renders:
 		return usage("--replay goes without --cert and --param")
-	case !replays && !renders:
+	case !replays && !renders && !t.registerThing:
 		return usage("test on what? Give --cert, --param or --replay")
 	case replays && t.replay.Count < 1:
 		return usage("--replay must be at least 1")
@@ -205,7 +225,11 @@ func (t *templateTest) check(cmd *cobra.Command) error {
 }
 
 func (t *templateTest) render(w io.Writer, path string, body []byte) error {
-	template, err := provisioning.Parse(body)
+	parse := provisioning.Parse
+	if t.registerThing {
+		parse = provisioning.ParseRegisterThing
+	}
+	template, err := parse(body)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
