@@ -1,79 +1,119 @@
 package awsiot_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/muster-mqtt/muster/api/awsiot"
 )
 
-type request struct{ method, path, body string }
+// request is a request of the golden files.
+type request struct{ method, target, headers, body string }
 
-// fuzzed are the requests that FuzzOperations begins with, by their number.
-func fuzzed(tb testing.TB) []request {
-	return []request{
-		{"POST", "/cacertificate", members(tb, "caCertificate", string(newAuthority(tb, "CA").CertPEM()), "certificateMode", "SNI_ONLY",
-			"registrationConfig", map[string]string{"templateBody": jitpTemplate, "roleArn": role})},
-		{"PUT", "/cacertificate/0000000000000000000000000000000000000000000000000000000000000000", `{"removeAutoRegistration":true}`},
-		{"GET", "/cacertificates", ""},
-		{"POST", "/certificate/register", members(tb, "certificatePem", string(selfSigned(tb)), "status", "ACTIVE")},
-		{"POST", "/certificate/register-no-ca", members(tb, "certificatePem", string(selfSigned(tb)))},
-		{"GET", "/certificates", ""},
-		{"POST", "/policies/q", members(tb, "policyDocument", allowConnect)},
-		{"PUT", "/target-policies/p", `{"target":"arn:aws:iot:us-east-1:123456789012:thinggroup/g"}`},
-		{"POST", "/provisioning-templates", members(tb, "templateName", "t", "templateBody", jitpTemplate, "provisioningRoleArn", role)},
-		{"POST", "/thing-types/t", `{"thingTypeProperties":{"searchableAttributes":["a"]}}`},
-		{"POST", "/thing-groups/h", `{"thingGroupProperties":{"attributePayload":{"attributes":{"a":"b"}}}}`},
-		{"GET", "/things", ""},
-		{"POST", "/tags", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tags":[{"Key":"k","Value":"v"}]}`},
-		{"POST", "/untag", `{"resourceArn":"arn:aws:iot:us-east-1:123456789012:policy/p","tagKeys":["k"]}`},
-		{"GET", "/tags", ""},
-		{"GET", "/endpoint", ""},
-		{"POST", "/things/u", `{"thingTypeName":"","attributePayload":{"attributes":{"a":"b"}}}`},
-		{"DELETE", "/things/t", ""},
-		{"PUT", "/things/t/principals", ""},
-		{"GET", "/things/t/principals", ""},
-		{"GET", "/policies", ""},
-		{"POST", "/attached-policies/arn:aws:iot:us-east-1:123456789012:thinggroup%2Fg", ""},
+// goldenRequests returns what the golden files send.
+func goldenRequests(tb testing.TB) (all []request) {
+	tb.Helper()
+	files, err := filepath.Glob("../../testdata/awsiot/*.golden")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		fresh := true
+		for line := range strings.Lines(string(content)) {
+			by, sent, isSent := strings.Cut(strings.TrimSuffix(line, "\n"), "> ")
+			if !isSent || strings.Trim(by, ">") != "" {
+				fresh = true
+				continue
+			}
+			if fresh {
+				method, target, _ := strings.Cut(sent, " ")
+				all, fresh = append(all, request{method: method, target: target}), false
+				continue
+			}
+			last := &all[len(all)-1]
+			if last.body == "" && strings.HasPrefix(sent, "x-amzn") {
+				last.headers += sent + "\n"
+			} else {
+				last.body += sent + "\n"
+			}
+		}
+	}
+	return all
+}
+
+// TestGoldenRequests: the seeds of FuzzOperations have every operation.
+func TestGoldenRequests(t *testing.T) {
+	dialect, err := awsiot.New(awsiot.Config{Store: newServer(t, time.Now).store, Region: region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for _, r := range goldenRequests(t) {
+		seen[dialect.Operation(httptest.NewRequestWithContext(t.Context(), r.method, "https://localhost"+r.target, http.NoBody))] = true
+	}
+	for _, name := range awsiot.Implemented() {
+		if !seen[name] {
+			t.Errorf("no golden file sends %s", name)
+		}
 	}
 }
 
-// FuzzOperations: no body and no query of a client who may sign brings an
-// operation to panic or to fail within, and every answer is JSON of its kind.
+// FuzzOperations: no path, query, header or body of a client who may sign brings
+// an operation to panic or to fail within, and every answer is JSON of its kind.
 func FuzzOperations(f *testing.F) {
-	operations := fuzzed(f)
-	for i, o := range operations {
-		f.Add(i, "", []byte(o.body))
+	for _, r := range goldenRequests(f) {
+		f.Add(r.method, r.target, r.headers, []byte(r.body))
 	}
-	f.Add(2, "pageSize=2&marker=AAAA&isAscendingOrder=true", []byte(nil))
-	f.Add(5, "marker=ARUxMjM0NTY3ODkwMTI%3D", []byte(nil))
-	f.Add(14, "resourceArn=arn:aws:iot:us-east-1:123456789012:policy/p", []byte(nil))
-	f.Add(6, "", []byte(`{"policyDocument":{}}`))
-	f.Add(18, "thingPrincipalType=EXCLUSIVE_THING", []byte(nil))
-	f.Add(20, "pageSize=1&isAscendingOrder=false", []byte(nil))
-	f.Add(21, "recursive=true&marker=cA%3D%3D", []byte(nil))
-	f.Add(12, "", []byte(`{"tags":[null]}`))
-
-	f.Fuzz(func(t *testing.T, i int, query string, body []byte) {
-		parsed, err := url.ParseQuery(query)
-		if err != nil || i < 0 || i >= len(operations) {
+	f.Add("GET", "/certificates?marker=ARUxMjM0NTY3ODkwMTI%3D", "", []byte(nil))
+	f.Add("POST", "/tags", "", []byte(`{"tags":[null]}`))
+	f.Add("POST", "/policies/q", "", []byte(`{"policyDocument":{}}`))
+	group := members(f, "target", "arn:aws:iot:us-east-1:123456789012:thinggroup/g")
+	f.Fuzz(func(t *testing.T, method, target, headers string, body []byte) {
+		if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE"}, method) || !sendable(target) {
 			return
 		}
 		s := newServer(t, time.Now)
 		s.call(t, "POST", "/policies/p", members(t, "policyDocument", allowConnect), nil)
 		s.call(t, "POST", "/thing-groups/g", "", nil)
-		s.call(t, "PUT", "/target-policies/p", operations[7].body, nil)
+		s.call(t, "PUT", "/target-policies/p", group, nil)
 		s.call(t, "POST", "/things/t", "", nil)
-		o := operations[i]
-		target := o.path
-		if len(parsed) > 0 {
-			target += "?" + parsed.Encode()
+		var sent []string
+		for header := range strings.Lines(headers) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(header, "\n"), ": ")
+			if slices.Contains([]string{"x-amzn-principal", "x-amzn-iot-principal", "x-amzn-iot-policy"}, name) && sendable("/"+value) {
+				sent = append(sent, name+": "+value)
+			}
 		}
-		w := s.send(t, s.key, o.method, target, string(body))
+		w := s.send(t, s.key, method, target, string(body), sent...)
 		if w.Code >= 500 || w.Code == 403 {
-			t.Errorf("%s %s: %d %s\n%s", o.method, target, w.Code, w.Body, s.log)
+			t.Errorf("%s %s: %d %s\n%s", method, target, w.Code, w.Body, s.log)
 		}
 		if w.Header().Get("Content-Type") != "application/json" || (w.Code == 200) != (w.Header().Get("X-Amzn-ErrorType") == "") {
-			t.Errorf("%s %s: %d, headers %v", o.method, target, w.Code, w.Header())
+			t.Errorf("%s %s: %d, headers %v", method, target, w.Code, w.Header())
 		}
 	})
+}
+
+// sendable reports whether an HTTP client would send this as a target, and the
+// signer and the server read the same of it.
+func sendable(target string) bool {
+	u, err := url.ParseRequestURI(target)
+	if err != nil || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+		return false
+	}
+	if _, err := url.ParseQuery(u.RawQuery); err != nil {
+		return false
+	}
+	return !strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r > '~' })
 }
