@@ -124,7 +124,11 @@ func (e *env) value(n *node) string {
 	}
 	if given {
 		if e.guarded && (s == "" || strings.ContainsFunc(s, steers)) {
-			e.keep(n.at.fault("issue the certificate without", "the value %s of parameter %s cannot go into a policy document: it is empty or holds one of \" \\ * ? $ + # or a control character, which would change what the document means", excerpt(s), shown(n.text)))
+			mend := "give another value"
+			if FromCertificate(n.text) {
+				mend = "issue the certificate without"
+			}
+			e.keep(n.at.fault(mend, "the value %s of parameter %s cannot go into a policy document: it is empty or holds one of \" \\ * ? $ + # or a control character, which would change what the document means", excerpt(s), shown(n.text)))
 		}
 		return s
 	}
@@ -134,7 +138,7 @@ func (e *env) value(n *node) string {
 	if e.probing {
 		return "x"
 	}
-	e.keep(e.template.missing(n.at, n.text))
+	e.keep(e.missing(n.at, n.text))
 	return ""
 }
 

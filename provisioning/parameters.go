@@ -165,11 +165,12 @@ func plainValue(der []byte) (value, problem string) {
 }
 
 // missing is the fault of a parameter without a value, where it is wanted.
-func (t *Template) missing(at *place, name string) *fault {
-	if t.sourced {
+func (e *env) missing(at *place, name string) *fault {
+	o, known := originOf(name)
+	claimed := e.params.Certificate != nil && e.params.Given != nil // a device with a claim may give some
+	if e.template.sourced || claimed && !known {
 		return at.fault("give it one, or add a Default", "parameter %s has no value", shown(name))
 	}
-	o, known := originOf(name)
 	if !known {
 		return at.fault("add a Default", "parameter %s has no value: a first connect brings only those of the certificate (%s…, %s…)",
 			shown(name), awsPrefix, musterPrefix)

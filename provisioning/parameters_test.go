@@ -125,6 +125,23 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
+// TestMissing: who could have given a value is told so.
+func TestMissing(t *testing.T) {
+	template, err := provisioning.Parse([]byte(`{"Parameters": {"Serial": {"Type": "String"}}, "Resources": {
+		"c": {"Type": "AWS::IoT::Certificate", "Properties": {"CertificateId": {"Ref": "AWS::IoT::Certificate::Id"}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := full(t)
+	for want, params := range map[string]provisioning.Parameters{
+		"a first connect brings only those of the certificate":         {Certificate: cert},
+		"parameter Serial has no value; give it one, or add a Default": {Certificate: cert, Given: map[string]string{}},
+	} {
+		_, err := template.Render(params)
+		wantError(t, err, want)
+	}
+}
+
 func selfSigned(t testing.TB, draft *x509.Certificate) *x509.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -76,7 +76,7 @@ func (e *env) registration() muster.Registration {
 	}
 	for _, p := range t.parameters {
 		if p.fallback == nil && !e.given(p.name) {
-			e.keep(t.missing(p.at, p.name))
+			e.keep(e.missing(p.at, p.name))
 		}
 	}
 	return r
