@@ -42,6 +42,9 @@ func Mend(r muster.Reason, f Facts) string {
 	case muster.ReasonUntrustedIssuer:
 		return mendIssuer(f)
 	case muster.ReasonProvisioningFailed:
+		if f.Record.Status == "" { // a request of fleet provisioning, which looks at no facts
+			return "correct what the failure names, at the device, in the template or at its hook (docs/fleet.md lists the codes); the device may ask again at once"
+		}
 		return "correct what the failure names, in the template (muster template lint FILE checks it), the certificate or the registry; the template runs again at the device's next connect"
 	case muster.ReasonPendingActivation:
 		activate := fmt.Sprintf("activate it: aws iot update-certificate --certificate-id %s --new-status ACTIVE, or muster cert approve %s", id, id)

@@ -91,7 +91,6 @@ type heardMessage struct {
 	payload []byte
 	qos     byte
 	retain  bool
-	ids     []int
 }
 
 // applies connects as a client of fleet provisioning.
@@ -132,9 +131,6 @@ func (s *server) tries(t *testing.T, key tls.Certificate, clientID, format strin
 
 func (a *applicant) hear(p paho.PublishReceived) (bool, error) {
 	m := heardMessage{topic: p.Packet.Topic, payload: p.Packet.Payload, qos: p.Packet.QoS, retain: p.Packet.Retain}
-	if p.Packet.Properties != nil && p.Packet.Properties.SubscriptionIdentifier != nil {
-		m.ids = append(m.ids, *p.Packet.Properties.SubscriptionIdentifier)
-	}
 	a.mu.Lock()
 	a.heard = append(a.heard, m)
 	a.mu.Unlock()
@@ -148,8 +144,29 @@ func (a *applicant) messages() []heardMessage {
 	return append([]heardMessage(nil), a.heard...)
 }
 
-// subscribe subscribes to the answers of a topic, and says whether both are
-// granted.
+// certificates counts the certificates that came, and demands that they came as
+// answers do.
+func (a *applicant) certificates() (n int) {
+	for _, m := range a.messages() {
+		if m.topic != createTopic+a.format+"/accepted" {
+			continue
+		}
+		n++
+		if m.qos != 0 || m.retain {
+			a.t.Errorf("QoS %d, retained %v", m.qos, m.retain)
+		}
+	}
+	return n
+}
+
+func (a *applicant) publish(p *paho.Publish) {
+	a.t.Helper()
+	if _, err := a.Publish(a.t.Context(), p); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// subscribe says whether all filters are granted.
 func (a *applicant) subscribe(filters ...string) bool {
 	a.t.Helper()
 	var all []paho.SubscribeOptions
@@ -305,7 +322,6 @@ type lambda struct {
 	asked []object
 }
 
-// slow is the path of a hook that takes as long as it may, and longer.
 func newLambda(t *testing.T) *lambda {
 	l := &lambda{t: t}
 	stop := make(chan struct{})

@@ -74,9 +74,7 @@ func (s *server) worksAs(t *testing.T, key tls.Certificate, thing string) {
 	if d.subscribe(createTopic + "json/accepted") {
 		t.Errorf("%s may subscribe to what its policy does not say", thing)
 	}
-	if _, err := d.Publish(t.Context(), publication(topic, 1, false)); err != nil {
-		t.Fatal(err)
-	}
+	d.publish(publication(topic, 1, false))
 	eventually(t, 20*time.Second, thing+" hears itself", func() bool { return len(d.messages()) == 1 })
 }
 
@@ -119,12 +117,7 @@ func TestFleetRefusals(t *testing.T) {
 		good := object{"SerialNumber": "1"}
 		a.refusedFor(provisionTopic("pumps"), with("", good), 400, gone)
 		a.refusedFor(provisionTopic("pumps"), with("garbage", good), 400, gone)
-		sealed, err := base64.RawURLEncoding.DecodeString(token)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sealed[len(sealed)/2] ^= 1
-		a.refusedFor(provisionTopic("pumps"), with(base64.RawURLEncoding.EncodeToString(sealed), good), 400, gone)
+		a.refusedFor(provisionTopic("pumps"), with(altered(t, token), good), 400, gone)
 		b.refusedFor(provisionTopic("pumps"), with(token, good), 400, gone)
 		a.refusedFor(provisionTopic("none"), with(token, good), 404, "ResourceNotFound")
 		a.refusedFor(provisionTopic("jitp"), with(token, good), 404, "ResourceNotFound")
@@ -138,7 +131,8 @@ func TestFleetRefusals(t *testing.T) {
 		a.granted(provisionTopic("pumps"), with(token, object{"SerialNumber": "of-" + format}))
 	}
 	out := s.explain(t, claim.id)
-	if !strings.Contains(out.stdout, "provisioning_failed") || !strings.Contains(out.stdout, "fleet provisioning") {
+	if !strings.Contains(out.stdout, "provisioning_failed") || !strings.Contains(out.stdout, "fleet provisioning") ||
+		!strings.Contains(out.stdout, "docs/fleet.md lists the codes") {
 		t.Errorf("muster explain tells nothing of it:\n%s", out.stdout)
 	}
 }
@@ -148,66 +142,67 @@ func TestFleetRefusals(t *testing.T) {
 func TestFleetAnswersAreForOne(t *testing.T) {
 	s := startServer(t)
 	s.fleetOf(t, nil)
-	claim := s.registered(t, "claim", claimPolicy)
+	claim := keyOf(t, s.registered(t, "claim", claimPolicy))
 	spy := s.applies(t, keyOf(t, s.registered(t, "spy", statements(`{"Effect":"Allow","Action":"iot:*","Resource":"*"}`))), "spy", "json")
 	if !spy.subscribe("$aws/#", "$aws/certificates/+/+/accepted", "$share/g/"+createTopic+"json/accepted", "plain") {
 		t.Fatal("not subscribed")
 	}
-	a := s.applies(t, keyOf(t, claim), "factory", "json")
-	from := s.log.len()
-	if _, err := a.Publish(t.Context(), publication(createTopic+"json", 1, false)); err != nil {
-		t.Fatal(err)
-	}
-	s.await(t, from, "nobody listens", func(l line) bool {
-		return l.Event == "fleet_refused" && strings.Contains(l.text, "NotSubscribed")
-	})
-	if all := s.list(t, "/certificates", "certificates", "pageSize", "marker", "nextMarker"); len(all) != 2 {
-		t.Errorf("%d certificates, want the two of the clients", len(all))
-	}
-	if !a.subscribe("$share/g/"+createTopic+"json/accepted", createTopic+"json/rejected") {
-		t.Fatal("not subscribed")
-	}
-	a.refusedFor(createTopic, nil, 400, "NotSubscribed")
+	a := s.applies(t, claim, "factory", "json")
+	s.unheard(t, a)
 	if !a.subscribe("$aws/certificates/#") {
 		t.Fatal("not subscribed")
 	}
 	for _, qos := range []byte{0, 1, 2} {
-		answer, accepted := a.send(createTopic, nil, qos)
-		if !accepted {
+		if answer, accepted := a.send(createTopic, nil, qos); !accepted {
 			t.Errorf("QoS %d: %v", qos, answer)
 		}
 	}
-	if _, err := a.Publish(t.Context(), publication(createTopic+"json", 1, true)); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, 20*time.Second, "four certificates", func() bool {
-		n := 0
-		for _, m := range a.messages() {
-			if m.topic == createTopic+"json/accepted" {
-				n++
-				if m.qos != 0 || m.retain {
-					t.Errorf("QoS %d, retained %v", m.qos, m.retain)
-				}
-			}
-		}
-		return n == 4
-	})
+	a.publish(publication(createTopic+"json", 1, true))
+	eventually(t, 20*time.Second, "four certificates", func() bool { return a.certificates() == 4 })
 	// What the spy hears after this it would have heard before.
-	if _, err := a.Publish(t.Context(), publication("plain", 1, false)); err != nil {
-		t.Fatal(err)
-	}
+	a.publish(publication("plain", 1, false))
 	eventually(t, 20*time.Second, "the spy hears what is for it", func() bool { return len(spy.messages()) > 0 && last(spy).topic == "plain" })
 	for _, m := range spy.messages() {
 		if strings.HasPrefix(m.topic, "$aws/certificates") {
 			t.Errorf("the spy hears %s", m.topic)
 		}
 	}
-	later := s.applies(t, keyOf(t, claim), "factory", "json")
+	later := s.applies(t, claim, "factory", "json")
 	if !later.subscribe(createTopic+"json/accepted", createTopic+"json", "plain") {
 		t.Fatal("not subscribed")
 	}
 	if n := len(later.messages()); n != 0 {
 		t.Errorf("%d messages were retained or kept", n)
+	}
+}
+
+// altered changes one bit of a token.
+func altered(t *testing.T, token string) string {
+	t.Helper()
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed[len(sealed)/2] ^= 1
+	return base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+// unheard has a client ask that could not hear the answer, and demands that
+// nothing is made for it.
+func (s *server) unheard(t *testing.T, a *applicant) {
+	t.Helper()
+	before := len(s.list(t, "/certificates", "certificates", "pageSize", "marker", "nextMarker"))
+	from := s.log.len()
+	a.publish(publication(createTopic+"json", 1, false))
+	s.await(t, from, "nobody listens", func(l line) bool {
+		return l.Event == "fleet_refused" && strings.Contains(l.text, "NotSubscribed")
+	})
+	if !a.subscribe("$share/g/"+createTopic+"json/accepted", createTopic+"json/rejected") {
+		t.Fatal("not subscribed")
+	}
+	a.refusedFor(createTopic, nil, 400, "NotSubscribed")
+	if n := len(s.list(t, "/certificates", "certificates", "pageSize", "marker", "nextMarker")); n != before {
+		t.Errorf("%d certificates were made", n-before)
 	}
 }
 

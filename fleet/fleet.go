@@ -30,7 +30,7 @@ type Asker interface {
 	// Listens reports whether an answer on a topic would reach the connection.
 	Listens(topic string) bool
 	// Answer sends a message to this connection and to nobody else, once and
-	// without keeping it.
+	// without keeping it. It fails if Listens does.
 	Answer(topic string, payload []byte) error
 	// Gone reports whether the connection has ended.
 	Gone() bool
@@ -51,7 +51,8 @@ type Request struct {
 // Observer counts. Its methods must not block.
 type Observer interface {
 	// Requested tells what came of a request: "accepted", a Code, or "unanswered"
-	// when the connection ended before it could be told.
+	// when the connection had ended before it was worked on, or before it could be
+	// told that it is accepted.
 	Requested(op Operation, result string, took time.Duration)
 }
 
@@ -249,13 +250,11 @@ func short(text string) string {
 // again.
 func (s *Service) respond(r Request, a address, start time.Time, result, suffix string, answer any) {
 	payload, err := s.codec.write(a.format, answer)
-	if err == nil && r.Asker.Listens(r.Topic+suffix) {
+	if err == nil {
 		err = r.Asker.Answer(r.Topic+suffix, payload)
-	} else if err == nil {
-		err = errors.New("the connection is not subscribed to the answer")
 	}
-	if err != nil {
-		s.failureLog.Info().Str("event", "fleet_unanswered").Err(err).Str("operation", string(a.op)).Str("result", result).
+	if err != nil && result == ResultAccepted {
+		s.failureLog.Info().Str("event", "fleet_unanswered").Err(err).Str("operation", string(a.op)).
 			Str("certificate", r.CertificateID).Str("client", short(r.ClientID)).Str("account", r.Account).
 			Msg("an answer of fleet provisioning did not reach the device")
 		result = ResultUnanswered

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/hex"
+	"maps"
 	"testing"
 )
 
@@ -38,28 +39,27 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for _, coding := range []format{formatJSON, formatCBOR} {
-			again, err := c.write(coding, map[string]any{"parameters": texts})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(again) > maxPayload {
-				continue // what JSON writes as an escape
-			}
-			m, err := c.read(coding, again)
-			if err != nil {
-				t.Fatalf("%v of %q", err, again)
-			}
-			got, err := m.texts("parameters")
-			if err != nil || len(got) != len(texts) {
-				t.Fatalf("%v of %q, %v", got, again, err)
-			}
-			for name, text := range texts {
-				if got[name] != text {
-					t.Fatalf("%q is %q, was %q", name, got[name], text)
-				}
-			}
+			roundTrip(t, c, coding, texts)
 		}
 	})
+}
+
+func roundTrip(t *testing.T, c codec, coding format, texts map[string]string) {
+	t.Helper()
+	written, err := c.write(coding, map[string]any{"parameters": texts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(written) > maxPayload {
+		return // what JSON writes as an escape
+	}
+	m, err := c.read(coding, written)
+	if err != nil {
+		t.Fatalf("%v of %q", err, written)
+	}
+	if got, err := m.texts("parameters"); err != nil || !maps.Equal(got, texts) {
+		t.Fatalf("%v of %q, %v", got, written, err)
+	}
 }
 
 // FuzzTopic: no topic is a request of a template whose name could not be one.

@@ -27,7 +27,7 @@ func fleetResults() []string {
 func newFleetMetrics(r *prometheus.Registry) fleetMetrics {
 	vec := register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "muster_fleet_requests_total",
-		Help: "Requests of fleet provisioning over MQTT, by what came of them; unanswered: the connection ended before.",
+		Help: "Requests of fleet provisioning over MQTT, by what came of them; unanswered: the connection had ended.",
 	}, []string{"request", "result"}))
 	f := fleetMetrics{
 		requests: map[string]family[string, prometheus.Counter]{},
