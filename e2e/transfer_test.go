@@ -109,3 +109,25 @@ func (s *server) heardThere(t *testing.T, second *server, pump *certificate) {
 		return l.Event == "transferred" && l.Certificate == pump.id && strings.Contains(l.text, `"account":"`+secondAccount+`"`)
 	})
 }
+
+// transferredDevice is the setting of docs/transfers.md: an ACTIVE certificate
+// with a policy.
+const transferredDevice = `
+export AWS_DEFAULT_OUTPUT=text
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=pump -keyout pump-key.pem -out pump.pem 2> /dev/null
+publish() {
+  mosquitto_pub -h "${MUSTER_MQTT%:*}" -p "${MUSTER_MQTT##*:}" --cafile "$MUSTER_CA" --cert "$1.pem" --key "$1-key.pem" \
+    -i "$1" -q 1 -t "said/$1" -m hello 2> /dev/null
+}
+echo '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}}' > all.json
+aws iot create-policy --endpoint-url "$AWS_ENDPOINT_URL" --policy-name all --policy-document file://all.json > policy.txt
+aws iot attach-policy --endpoint-url "$AWS_ENDPOINT_URL" --policy-name all --target "$(aws iot register-certificate-without-ca \
+  --endpoint-url "$AWS_ENDPOINT_URL" --certificate-pem file://pump.pem --status ACTIVE --query certificateArn)"
+publish pump
+`
+
+// TestTransfersPage runs the page about transfers.
+func TestTransfersPage(t *testing.T) {
+	t.Parallel()
+	testPage(t, "../docs/transfers.md", transferredDevice)
+}
