@@ -30,3 +30,6 @@ func Refused() map[string]string {
 	}
 	return answers
 }
+
+// Instead returns what is said to whoever calls an operation that is refused.
+func Instead(name string) string { return refusal{name: name}.instead() }
