@@ -88,22 +88,6 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-func TestReadmeOperations(t *testing.T) {
-	names := func(text string, form *regexp.Regexp) (found []string) {
-		for _, m := range form.FindAllStringSubmatch(text, -1) {
-			found = append(found, m[1])
-		}
-		slices.Sort(found)
-		return found
-	}
-	page, _, _ := strings.Cut(section(t, "## The AWS IoT API so far"), "\n\nEvery other")
-	got := names(page, regexp.MustCompile("`([A-Z][A-Za-z]+)`"))
-	want := names(readFile(t, "../api/awsiot/operations.go"), regexp.MustCompile(`(?m)^\t\t\{"(\w+)", `))
-	if len(want) == 0 || !slices.Equal(got, want) {
-		t.Errorf("the page lists  %q\nthe program has %q", got, want)
-	}
-}
-
 // noCONNACK are the reasons that close a connection without one.
 var noCONNACK = []string{"handshake_failed", "handshake_timeout", "too_many_connections", "first_connection", "shutdown", "taken_over"}
 
