@@ -59,8 +59,8 @@ arm: ## the demo on the other platforms, under an emulator
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) build -trimpath -o bin/muster-arm64 ./cmd/muster && qemu-aarch64-static bin/muster-arm64 demo
 	CGO_ENABLED=0 GOARCH=arm GOARM=7 $(GO) build -trimpath -o bin/muster-armv7 ./cmd/muster && qemu-arm-static bin/muster-armv7 demo
 
-bench: ## figures: registrations, connects, memory
-	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./registry/... ./policy ./broker
+bench: ## figures: registrations, connects, memory, the API at a million certificates
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem -timeout 2h ./registry/... ./policy ./broker ./api/awsiot
 
 # The version is that of the git tag or commit, so that this needs a clone. Two
 # runs of one commit by one Go version make the same bytes.
