@@ -50,6 +50,9 @@ func (t *tx) makeRoom(c muster.Certificate) error {
 	}
 	if c.AuthorityID != "" { // it was read outside this transaction
 		a, _, err := read[muster.Authority](t, KindAuthority, docID(KindAuthority, c.Account, c.AuthorityID))
+		if errors.Is(err, muster.ErrNotFound) { // which would mean the certificate
+			return fmt.Errorf("authority %s: it was deleted meanwhile: %w", c.AuthorityID, muster.ErrState)
+		}
 		if err != nil {
 			return err
 		}

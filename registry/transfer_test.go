@@ -1,8 +1,10 @@
 package registry_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -389,4 +391,48 @@ func TestTransfersAreTold(t *testing.T) {
 	expect("accept", changed+"INACTIVE,PENDING_TRANSFER,offered to account "+account2+"\n"+
 		account+",certificate.transferred,PENDING_TRANSFER,,to account "+account2+"\n"+
 		account2+",certificate.registered,,ACTIVE,transferred from account "+account)
+}
+
+// TestTransferEndsOnce has everybody end a transfer at once, on both engines: one
+// of them does, and what stands follows from that alone.
+func TestTransferEndsOnce(t *testing.T) {
+	onBothEngines(t, func(f *fixture) {
+		ca := f.mint("Transfer")
+		f.authority(ca)
+		for round := range 8 {
+			c := f.register(ca, fmt.Sprint("device-", round), muster.Inactive)
+			f.offer(account, c.ID, account2)
+			acts := []func() error{
+				func() error { _, err := f.AcceptTransfer(f.Context(), account2, c.ID, true); return err },
+				func() error { _, err := f.AcceptTransfer(f.Context(), account2, c.ID, false); return err },
+				func() error { return f.RejectTransfer(f.Context(), account2, c.ID, "") },
+				func() error { return f.CancelTransfer(f.Context(), account, c.ID) },
+			}
+			errs := make([]error, len(acts))
+			var all sync.WaitGroup
+			for i, act := range acts {
+				all.Go(func() { errs[i] = act() })
+			}
+			all.Wait()
+			f.step()
+			done := -1
+			for i, err := range errs {
+				switch {
+				case err == nil && done < 0:
+					done = i
+				case err == nil:
+					f.Errorf("both %d and %d ended it", done, i)
+				default:
+					f.is(fmt.Sprint("act ", i), err, muster.ErrTransferDone)
+				}
+			}
+			held, _, err := f.Find(f.Context(), c.ID)
+			f.ok(err)
+			want := []muster.Certificate{{Account: account2, Status: muster.Active}, {Account: account2, Status: muster.Inactive},
+				{Account: account, Status: muster.Inactive}, {Account: account, Status: muster.Inactive}}
+			if done < 0 || len(held) != 1 || held[0].Account != want[done].Account || held[0].Status != want[done].Status {
+				f.Errorf("act %d ended it, and there are %+v", done, held)
+			}
+		}
+	})
 }
