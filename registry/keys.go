@@ -78,7 +78,7 @@ func checkKey(k muster.AccessKey) error {
 // AccessKey returns a key with its secret in clear, for the verifier of
 // signatures. Its Used may be long past.
 func (s *Store) AccessKey(ctx context.Context, id string) (muster.AccessKey, error) {
-	return s.keys.load(id, func() (muster.AccessKey, error) {
+	k, err := s.keys.load(id, func() (muster.AccessKey, error) {
 		doc, err := get[keyDoc](ctx, s, KindKey, id)
 		if err != nil {
 			return muster.AccessKey{}, err
@@ -94,6 +94,8 @@ func (s *Store) AccessKey(ctx context.Context, id string) (muster.AccessKey, err
 		k.Secret = string(secret)
 		return k, nil
 	})
+	k.Operations = slices.Clone(k.Operations) // the cache shares it
+	return k, err
 }
 
 func (d keyDoc) withoutSecret() muster.AccessKey {
