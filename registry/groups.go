@@ -142,13 +142,14 @@ func (s *Store) UpdateThingGroup(ctx context.Context, account, name string, u Gr
 }
 
 // DeleteThingGroup deletes a thing group that has no groups in it (ErrInvalid), with
-// what was attached to it. Its things stay, and leave it first: a thousand and more
-// do so in several transactions, and if something comes between, the group remains
-// with those that are left. expected is the Revision that it must have (ErrVersion);
-// nil for any.
+// what was attached to it. Its things stay, and leave it first, a hundred in one
+// transaction: if something comes between, the group remains with those that are
+// left. expected is the Revision that it must have (ErrVersion); nil for any.
 func (s *Store) DeleteThingGroup(ctx context.Context, account, name string, expected *int) error {
 	id := docID(KindThingGroup, account, name)
-	for gone := false; !gone; {
+	gone, place := false, Cursor(nil) // a list from the start would pass over all that has left
+	for !gone {
+		after := place
 		err := s.update(ctx, func(t *tx) error {
 			g, _, err := read[muster.ThingGroup](t, KindThingGroup, id)
 			if err != nil {
@@ -164,8 +165,11 @@ func (s *Store) DeleteThingGroup(ctx context.Context, account, name string, expe
 			if child != "" {
 				return fmt.Errorf("thing group %s: group %s is in it, delete that first: %w", name, child, muster.ErrInvalid)
 			}
-			if gone, err = dismiss(t, account, name); err != nil || !gone {
+			if place, err = dismiss(t, account, name, after); err != nil {
 				return err
+			}
+			if gone = after == nil && place == nil; !gone { // who came meanwhile may stand further up
+				return nil
 			}
 			return t.remove(KindThingGroup, id)
 		})
@@ -176,30 +180,42 @@ func (s *Store) DeleteThingGroup(ctx context.Context, account, name string, expe
 	return nil
 }
 
-// maxDismissed bounds the bytes of the things that one transaction takes out of a
-// group: their index entries come on top, and MaxTxBytes is for both.
-const maxDismissed = MaxTxBytes / 4
+const (
+	// maxDismissed is how many things one transaction takes out of a group: few
+	// enough that registrations behind it do not wait noticeably.
+	maxDismissed = 100
+	// maxDismissedBytes bounds their documents. Their index entries come on top,
+	// and MaxTxBytes is for both.
+	maxDismissedBytes = MaxTxBytes / 4
+)
 
-// dismiss takes things out of a group, as many as a transaction may write beside
-// others, and reports whether none is left.
-func dismiss(t *tx, account, group string) (all bool, err error) {
-	docs, next, err := t.List(KindThing, Query{Index: IndexGroup, Prefix: Key(account, group), Limit: MaxTxDocs / 2})
+// dismiss takes things out of a group, from a place on and as many as one
+// transaction may, and returns the place after them; nil at the end.
+func dismiss(t *tx, account, group string, after Cursor) (place Cursor, err error) {
+	q := Query{Index: IndexGroup, Prefix: Key(account, group), After: after, Limit: maxDismissed}
+	docs, place, err := t.List(KindThing, q)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	size := 0
-	for _, d := range docs {
-		if size += len(d.JSON); size > maxDismissed {
-			return false, nil
+	for i, d := range docs {
+		if size += len(d.JSON); size > maxDismissedBytes {
+			q.Limit = i
+			if docs, place, err = t.List(KindThing, q); err != nil {
+				return nil, err
+			}
+			break
 		}
+	}
+	for _, d := range docs {
 		thing, version, err := read[muster.Thing](t, KindThing, d.ID)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		thing.Groups, _ = without(thing.Groups, group)
 		if err := t.put(version, &thing); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
-	return next == nil, nil
+	return place, nil
 }
