@@ -281,6 +281,29 @@ func testOneIssuingAuthority(f *fixture) {
 	f.step()
 }
 
+// TestIssuingAuthorityStays: whoever comes second, because both found none, takes
+// what the first one made.
+func TestIssuingAuthorityStays(t *testing.T) { onBothEngines(t, testIssuingAuthorityStays) }
+
+func testIssuingAuthorityStays(f *fixture) {
+	made := make([]string, 8)
+	var all sync.WaitGroup
+	for i := range made {
+		all.Go(func() {
+			var err error
+			if made[i], err = f.CreateIssuing(f.Context(), account); err != nil {
+				f.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if made = slices.Compact(made); len(made) != 1 || made[0] == "" {
+		f.Errorf("%d authorities were made", len(made))
+	}
+	_, err := f.CreateIssuing(f.Context(), "999999999999")
+	f.is("of no account", err, muster.ErrNotFound)
+}
+
 // The authority that issues is none of those that are registered: it is on no
 // list, and lets nobody in by its signature.
 func TestIssuingAuthorityIsNoneOfTheRegistered(t *testing.T) {

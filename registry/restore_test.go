@@ -158,7 +158,7 @@ func TestAltered(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.says)
 		}
 	}
-	text := strings.Replace(string(sealed(append([]string{header}, docs...))), `"cert":4`, `"cert":5`, 1)
+	text := strings.Replace(string(sealed(append([]string{header}, docs...))), `"cert":5`, `"cert":6`, 1)
 	if err := refuses(t, "another count", rezip(t, []byte(text))); !strings.Contains(err.Error(), "it counts map[") {
 		t.Errorf("another count: %v", err)
 	}
