@@ -26,6 +26,7 @@ func TestProvision(t *testing.T) {
 		c := f.waiting("device")
 		before := f.seq()
 		p := provisioning(c, "fleet", "lamp")
+		p.Registration.Thing.Override = &muster.ThingOverride{Type: fail} // the thing that the first made is no other's
 		var wrote int
 		var mu sync.Mutex
 		var wg sync.WaitGroup
