@@ -64,34 +64,40 @@ func TestTransfer(t *testing.T) {
 	}
 
 	second.call(t, "PATCH", "/accept-certificate-transfer/"+pump.id, url.Values{"setAsActive": {"true"}}, nil)
+	first.movedTo(t, second, pump, hears)
+	first.givenBack(t, second, pump)
+}
+
+// movedTo demands that a device belongs to the second account, and to it alone.
+func (s *server) movedTo(t *testing.T, second *server, pump *certificate, hears map[*server]*visitor) {
+	t.Helper()
 	answer := second.call(t, "GET", "/certificates/"+pump.id, nil, nil)
 	answer.want(t, secondAccount, "certificateDescription", "ownedBy")
 	answer.want(t, accountID, "certificateDescription", "previousOwnedBy")
 	answer.want(t, readFile(t, pump.cert), "certificateDescription", "certificatePem")
 	answer.want(t, "pump of hall 7", "certificateDescription", "transferData", "transferMessage")
-	if _, err := first.api(t.Context(), "GET", "/certificates/"+pump.id, nil, nil); err == nil || !strings.Contains(err.Error(), "404") {
+	if _, err := s.api(t.Context(), "GET", "/certificates/"+pump.id, nil, nil); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("the first account still describes it: %v", err)
 	}
-	first.showsCertificate(t, pump, accountID, "tombstone    transferred to account "+secondAccount)
-	first.showsCertificate(t, pump, secondAccount, "status       ACTIVE", "from account "+accountID)
+	s.showsCertificate(t, pump, accountID, "tombstone    transferred to account "+secondAccount)
+	s.showsCertificate(t, pump, secondAccount, "status       ACTIVE", "from account "+accountID)
 
-	first.refusedAt(t, pump, "", muster.ReasonPolicyDenied) // the policies of the first account stayed there
-	second.call(t, "PUT", "/target-policies/all", nil, object{"target": offered["transferredCertificateArn"]})
+	s.refusedAt(t, pump, "", muster.ReasonPolicyDenied) // the policies of the first account stayed there
+	second.call(t, "PUT", "/target-policies/all", nil, object{"target": strings.Replace(arn("cert/"+pump.id), accountID, secondAccount, 1)})
 	for _, endpoint := range []string{"", secondEndpoint} { // its firmware need not know
-		first.says(t, pump, endpoint, "hello from "+endpoint)
+		s.says(t, pump, endpoint, "hello from "+endpoint)
 		hears[second].await(t, "hello from "+endpoint)
 	}
-	first.refusedAt(t, pump, "localhost", muster.ReasonTransferred)
-	for _, text := range hears[first].heard() {
+	s.refusedAt(t, pump, "localhost", muster.ReasonTransferred)
+	for _, text := range hears[s].heard() {
 		if strings.HasPrefix(text, "hello") {
 			t.Errorf("the first account hears %q", text)
 		}
 	}
-	first.heardThere(t, second, pump)
 }
 
-// heardThere gives the device back, and demands that what it does follows.
-func (s *server) heardThere(t *testing.T, second *server, pump *certificate) {
+// givenBack has the second account give the device back, and demands that what it does follows.
+func (s *server) givenBack(t *testing.T, second *server, pump *certificate) {
 	t.Helper()
 	live := s.enters(t, pump, secondEndpoint)
 	second.setStatus(t, pump, "INACTIVE")
