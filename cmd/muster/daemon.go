@@ -90,7 +90,7 @@ func newDaemon(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *da
 	if d.broker, err = d.newBroker(); err != nil {
 		return nil, err
 	}
-	d.mqtt.broker.Store(d.broker)
+	d.mqtt.publishOn(d.broker, c.Region)
 	d.iot, err = awsiot.New(awsiot.Config{Store: d.store, Region: c.Region, RequestsPerKey: c.API.RequestsPerKey, Publishable: fleet.Serves})
 	if err != nil {
 		return nil, err
@@ -194,6 +194,7 @@ func (d *daemon) serve(services layer, patient context.Context, l *listeners, se
 	operators := d.loops.watch("api", l.api)[0]
 	services.Go(func() error { return d.follow(ctx, seq) })
 	services.Go(func() error { d.fleet.Run(ctx); return nil })
+	services.Go(func() error { d.mqtt.run(ctx); return nil })
 	services.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
 	services.Go(func() error { return d.serveHTTP(ctx, patient, d.api, operators) })
 	services.Go(func() error { return d.serveHTTP(ctx, patient, d.probes(), l.http) })

@@ -46,7 +46,7 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	var tell func(muster.Event)
 	var tellRegistry func(muster.RegistryEvent)
 	if m != nil {
-		s.mqtt = &registryEvents{region: c.Region, log: log}
+		s.mqtt = newRegistryEvents(m.RegistryEventsDropped, log)
 		tellRegistry = s.mqtt.tell
 		if s.events, err = newWebhooks(c, log, m); err != nil {
 			return s, err

@@ -44,6 +44,7 @@ type Metrics struct {
 	apiRequests      *prometheus.CounterVec
 	apiSeconds       prometheus.Histogram
 	dropped          prometheus.Counter
+	registryDropped  prometheus.Counter
 	protocolErrors   prometheus.Counter
 	kicked           family[muster.Reason, prometheus.Counter]
 	kickSeconds      prometheus.Histogram
@@ -97,6 +98,8 @@ func New() *Metrics {
 		apiSeconds: histogram(r, "muster_api_seconds", "Duration of requests to the API.", slow()),
 		dropped: counter(r, "muster_messages_dropped_total",
 			"Messages that did not fit into the queue of a subscriber."),
+		registryDropped: counter(r, "muster_registry_events_dropped_total",
+			"Events of the registry that came faster than they could be published to the MQTT clients of their account."),
 		protocolErrors: counter(r, "muster_protocol_errors_total",
 			"Connections that were let in, and closed for a packet against the standard."),
 		kicked: counters(r, "muster_kicked_total",
@@ -165,6 +168,10 @@ func (m *Metrics) APIRequest(operation string, code int, took time.Duration) {
 	m.apiRequests.WithLabelValues(operation, strconv.Itoa(code)).Inc()
 	m.apiSeconds.Observe(took.Seconds())
 }
+
+// RegistryEventsDropped counts events of the registry that were not published; n
+// must not be negative.
+func (m *Metrics) RegistryEventsDropped(n int) { m.registryDropped.Add(float64(n)) }
 
 // MessagesDropped counts messages that did not fit into a subscriber's queue;
 // n must not be negative.

@@ -46,6 +46,7 @@ func exercise() *Metrics {
 	m.AcceptRejected(LimitConnectsPerAddress)
 	m.APIRequest("DescribeThing", 404, time.Millisecond)
 	m.MessagesDropped(1)
+	m.RegistryEventsDropped(3)
 	m.ProtocolError()
 	m.ProtocolError()
 	m.Kicked(muster.ReasonInactive)
@@ -164,6 +165,7 @@ func TestEachMethodReachesItsSeries(t *testing.T) {
 		`muster_fleet_request_seconds_sum`:                                       "0.006",
 		`muster_webhook_events_total{outcome="delivered"}`:                       "3",
 		`muster_webhook_events_total{outcome="dropped"}`:                         "2",
+		`muster_registry_events_dropped_total`:                                   "3",
 		`muster_webhook_queued`:                                                  "5",
 		`muster_webhook_request_seconds_sum`:                                     "0.004",
 		`muster_webhook_request_seconds_count`:                                   "1",
