@@ -83,6 +83,7 @@ func TestTrafficInflight(t *testing.T) {
 	for range 3 {
 		c.next(t)
 	}
+	f.traffic("all are acknowledged", func(g broker.Traffic) bool { return g.Inflight == 0 })
 	must(t, c.Disconnect(&paho.Disconnect{}))
 	f.traffic("none waits", func(g broker.Traffic) bool { return g.Inflight == 0 && g.Away == 1 })
 }

@@ -69,7 +69,8 @@ func TestWaitingMessages(t *testing.T) {
 	must(t, c.Disconnect(&paho.Disconnect{}))
 	w, _, _, err := o.connect(writer, "writer")
 	must(t, err)
-	for _, topic := range []string{"in/secret", "in/open", "in/open"} {
+	// One is acknowledged before it waits, and the next one after that.
+	for _, topic := range []string{"in/secret", "in/open", "in/open", "in/secret"} {
 		_, err := w.Publish(t.Context(), &paho.Publish{Topic: topic, QoS: 1})
 		must(t, err)
 	}
