@@ -29,6 +29,11 @@ const (
 	maxNames     = 50
 )
 
+// maxTesting bounds how long a request keeps a processor. As many questions as
+// there may be take a tenth of it, but a pattern with "?" behind a star takes
+// milliseconds for a long text, and there may be fifty policies of those.
+const maxTesting = 2 * time.Second
+
 // authorization is a request of TestAuthorization.
 type authorization struct {
 	Principal string     `json:"principal"`
@@ -82,9 +87,15 @@ func (d *Dialect) testAuthorization(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	testing, cancel := context.WithTimeout(ctx, maxTesting)
+	defer cancel()
 	results := make([]authResult, len(in.Infos))
 	for i, info := range in.Infos {
-		if results[i], err = t.judge(c, fmt.Sprintf("authInfos[%d]", i), info); err != nil {
+		results[i], err = t.judge(testing, c, fmt.Sprintf("authInfos[%d]", i), info)
+		switch {
+		case err != nil && ctx.Err() == nil && testing.Err() != nil:
+			return nil, invalidRequest("authInfos: it takes more than %v to match all of them with these policies, test fewer at once", maxTesting)
+		case err != nil:
 			return nil, err
 		}
 	}
@@ -214,7 +225,7 @@ func parseCertificate(text string) (*x509.Certificate, error) {
 
 // judge answers one authInfo: all of its resources have to be allowed. Each
 // policy is told once, by what it says itself.
-func (t *trial) judge(c *call, at string, info authInfo) (authResult, error) {
+func (t *trial) judge(ctx context.Context, c *call, at string, info authInfo) (authResult, error) {
 	action := actionOf(info.Action)
 	out := authResult{
 		Info: info, Allowed: policySet{[]policySummary{}}, Missing: policy.Lacks(t.documents, action, t.unknown),
@@ -232,8 +243,12 @@ func (t *trial) judge(c *call, at string, info authInfo) (authResult, error) {
 		return out, c.err
 	}
 	for i, document := range t.documents {
+		verdict, err := t.verdict(ctx, []*policy.Document{document}, action, resources)
+		if err != nil {
+			return out, err
+		}
 		set := &out.Denied.Implicit
-		switch t.verdict([]*policy.Document{document}, action, resources) {
+		switch verdict {
 		case policy.Allowed:
 			set = &out.Allowed
 		case policy.ExplicitDeny:
@@ -241,7 +256,10 @@ func (t *trial) judge(c *call, at string, info authInfo) (authResult, error) {
 		}
 		set.Policies = append(set.Policies, t.names[i])
 	}
-	switch verdict := t.verdict(t.documents, action, resources); {
+	verdict, err := t.verdict(ctx, t.documents, action, resources)
+	switch {
+	case err != nil:
+		return out, err
 	case verdict == policy.ExplicitDeny:
 		out.Decision = "EXPLICIT_DENY"
 	case verdict == policy.Allowed && !t.dialect.reserved(action, resources):
@@ -253,18 +271,21 @@ func (t *trial) judge(c *call, at string, info authInfo) (authResult, error) {
 }
 
 // verdict is the strictest of those on the resources.
-func (t *trial) verdict(documents []*policy.Document, a policy.Action, resources []string) policy.Verdict {
+func (t *trial) verdict(ctx context.Context, documents []*policy.Document, a policy.Action, resources []string) (policy.Verdict, error) {
 	bound := t.realm.Bind(documents, t.variables)
 	out := policy.Allowed
 	for _, name := range resources {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
 		switch bound.Evaluate(a, name) {
 		case policy.ExplicitDeny:
-			return policy.ExplicitDeny
+			return policy.ExplicitDeny, nil
 		case policy.ImplicitDeny:
 			out = policy.ImplicitDeny
 		}
 	}
-	return out
+	return out, nil
 }
 
 func actionOf(actionType string) policy.Action {
