@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/muster-mqtt/muster"
@@ -134,7 +135,7 @@ func (s *Store) issue(ctx context.Context, account, csr string, until func(now t
 		}
 	}
 	cert, err := within(ctx, s.issuing.signing, func() (*x509.Certificate, error) {
-		to, err := ask() // first: what is refused leaves no authority behind
+		to, err := ask() // first: a request that cannot be read leaves no authority behind
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +202,12 @@ func (a issuingAuthority) sign(to applicant, now, notAfter time.Time) (*x509.Cer
 	if err != nil {
 		return nil, fmt.Errorf("signing a certificate: %w", err)
 	}
-	return x509.ParseCertificate(der)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil { // CSRs are read by encoding/asn1, which takes values in a name that X.509 does not
+		return nil, fmt.Errorf("certificate signing request: its subject cannot stand in a certificate: %s: %w",
+			strings.TrimPrefix(err.Error(), "x509: "), muster.ErrInvalid)
+	}
+	return cert, nil
 }
 
 // issuingAuthority returns the account's own issuing authority. It is made when

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -231,6 +232,26 @@ func TestIssueRefuses(t *testing.T) {
 		}
 		if f.seq() != seq {
 			t.Errorf("%s: something was written", name)
+		}
+	}
+}
+
+// TestIssueRefusesSubjects: what encoding/asn1 reads in the name of a request, and
+// X.509 in none, is the device's mistake.
+func TestIssueRefusesSubjects(t *testing.T) {
+	f := newFixture(t)
+	for name, value := range map[string][]byte{
+		"a number": {asn1.TagInteger, 1, 7}, "a truth": {asn1.TagBoolean, 1, 0xff}, "a GeneralString": {asn1.TagGeneralString, 1, 'a'},
+		"a surrogate": {asn1.TagBMPString, 2, 0xd8, 0x00},
+	} {
+		attribute := append([]byte{asn1.TagOID, 3, 0x55, 4, 3}, value...) // a common name
+		for _, around := range []byte{asn1.TagSequence, asn1.TagSet, asn1.TagSequence} {
+			attribute = append([]byte{around | 0x20, byte(len(attribute))}, attribute...)
+		}
+		request := csr(t, nil, x509.CertificateRequest{RawSubject: attribute})
+		_, err := f.IssueCertificate(t.Context(), muster.Issuance{Account: account, CSR: request, Status: muster.Active})
+		if !errors.Is(err, muster.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 }
