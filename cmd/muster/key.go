@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -103,6 +104,10 @@ These stay as they are: to change them, make another key and delete this one.`,
   AWS_SHARED_CREDENTIALS_FILE=audit.credentials aws iot list-certificates --endpoint-url "$AWS_ENDPOINT_URL"`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// An unset variable of a script must not make a key that may call all.
+			if cmd.Flags().Changed("operations") && len(in.Operations) == 0 {
+				return &usageError{errors.New("--operations is empty; name one, or leave it away for a key that may call all")}
+			}
 			return operate(cmd, *configPath, func(o *console) error {
 				k, err := call[admin.Key](cmd.Context(), o, "key/create", in)
 				if err != nil {
