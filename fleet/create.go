@@ -21,6 +21,9 @@ func (s *Service) create(ctx context.Context, r Request, a address) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := s.asking(ctx, r); err != nil {
+		return nil, err
+	}
 	start := s.now()
 	if !s.unused.reserve(r.Account, r.CertificateID, start) {
 		return nil, reject(CodeThrottling, "too many certificates were made that nobody has provisioned; they go after an hour").

@@ -67,6 +67,27 @@ func TestRevokedMeanwhile(t *testing.T) {
 	f.refused(pumps, provisionOf(token, "one"), fleet.CodeToken)
 }
 
+// TestRevokedClaim: from the moment at which the certificate of a connection is
+// revoked nothing is granted to it, though the connection stands still.
+func TestRevokedClaim(t *testing.T) {
+	const arn = "arn:aws:lambda:us-east-1:123456789012:function:check"
+	f := newFixture(t, func(c *fleet.Config) { c.Hooks = map[string]string{arn: "https://hook.example.test"} }).run()
+	f.template("hooked", &muster.Hook{TargetARN: arn, PayloadVersion: "2020-04-01"})
+	id, token := f.made()
+	f.hook = func(context.Context, string, []byte) ([]byte, error) {
+		_, err := f.store.UpdateCertificateStatus(t.Context(), account, f.claim, muster.Revoked)
+		return []byte(`{"allowProvisioning": true}`), err
+	}
+	f.refused("$aws/provisioning-templates/hooked/provision/json", provisionOf(token, "one"), fleet.CodeDenied)
+	f.refused(pumps, provisionOf(token, "one"), fleet.CodeDenied)
+	f.refused(create, "", fleet.CodeDenied)
+	made, err := f.store.Certificate(t.Context(), account, id)
+	must(t, err)
+	if made.Status != muster.PendingActivation {
+		t.Errorf("the certificate is %s", made.Status)
+	}
+}
+
 // TestHook: only a clear yes is one.
 func TestHook(t *testing.T) {
 	const arn = "arn:aws:lambda:us-east-1:123456789012:function:check"

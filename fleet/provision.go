@@ -50,6 +50,9 @@ func (s *Service) provision(ctx context.Context, r Request, a address) (any, err
 			TemplateARN: muster.ARN(s.region, r.Account, "provisioningtemplate/"+t.Name),
 			ClientID:    r.ClientID, Parameters: asked.parameters,
 		})
+		if err == nil { // a revocation while the hook thought counts
+			_, err = s.asking(ctx, r)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -130,17 +133,28 @@ func (s *Service) owned(ctx context.Context, r Request, token string) (muster.Ce
 	return c, err
 }
 
+// asking returns the certificate of the connection, if it is ACTIVE still. One that
+// an operator has just revoked counts no more, though its connection ends only a
+// little later.
+func (s *Service) asking(ctx context.Context, r Request) (muster.Certificate, error) {
+	p, err := s.registry.Principal(ctx, r.Account, r.CertificateID, r.ClientID)
+	if err == nil && p.Certificate.Status != muster.Active {
+		err = fmt.Errorf("certificate %s is %s: %w", r.CertificateID, p.Certificate.Status, muster.ErrNotFound)
+	}
+	if errors.Is(err, muster.ErrNotFound) {
+		return muster.Certificate{}, reject(CodeDenied, "the certificate of the connection counts no more").because("%v", err)
+	}
+	return p.Certificate, err
+}
+
 // template returns the one that a device asks for, if it may use that.
 func (s *Service) template(ctx context.Context, r Request, name string) (muster.Template, error) {
 	none := muster.Template{}
-	asks, err := s.registry.Principal(ctx, r.Account, r.CertificateID, r.ClientID)
-	if errors.Is(err, muster.ErrNotFound) {
-		return none, reject(CodeDenied, "the certificate of the connection counts no more").because("%v", err)
-	}
+	asking, err := s.asking(ctx, r)
 	if err != nil {
 		return none, err
 	}
-	if only := asks.Certificate.Claim; only != "" && only != name {
+	if only := asking.Claim; only != "" && only != name {
 		return none, reject(CodeDenied, "the claim certificate is for another template").
 			because("the claim certificate is for template %s alone", only)
 	}
