@@ -144,7 +144,7 @@ func statusOf(active bool) muster.Status {
 func checkCode(account muster.Account, commonName string) error {
 	code := account.RegistrationCode
 	if code == "" || subtle.ConstantTimeCompare([]byte(code), []byte(commonName)) != 1 {
-		return fmt.Errorf("verification certificate: its common name %.70q is not the registration code of account %s: %w",
+		return fmt.Errorf("verification certificate: its common name %.70q is not the registration code of account %s, which GetRegistrationCode tells: %w",
 			commonName, account.ID, muster.ErrRegistrationCode)
 	}
 	return nil

@@ -61,8 +61,8 @@ func badAuthorities(f *fixture, ca *mint.Authority, device string) []badRegistra
 	return []badRegistration{
 		{"no PEM", func(r *registry.AuthorityRegistration) { r.PEM = "" }, muster.ErrInvalid, "PEM"},
 		{"too long", func(r *registry.AuthorityRegistration) { r.PEM += strings.Repeat("\n", 65536) }, muster.ErrInvalid, "65536"},
-		{"not PEM", func(r *registry.AuthorityRegistration) { r.PEM = "hello" }, muster.ErrCertificate, "0 PEM blocks"},
-		{"two blocks", func(r *registry.AuthorityRegistration) { r.PEM += device }, muster.ErrCertificate, "2 PEM blocks"},
+		{"not PEM", func(r *registry.AuthorityRegistration) { r.PEM = "hello" }, muster.ErrCertificate, "no PEM block; give the text that begins with -----BEGIN CERTIFICATE-----"},
+		{"two blocks", func(r *registry.AuthorityRegistration) { r.PEM += device }, muster.ErrCertificate, "2 PEM blocks, want one CERTIFICATE alone"},
 		{"a key", func(r *registry.AuthorityRegistration) { r.PEM = string(ca.KeyPEM()) }, muster.ErrCertificate, "PRIVATE KEY"},
 		{"damaged", func(r *registry.AuthorityRegistration) { r.PEM = strings.Replace(r.PEM, "-----END", "---END", 1) }, muster.ErrCertificate, "damaged"},
 		{"not DER", func(r *registry.AuthorityRegistration) {

@@ -205,7 +205,7 @@ func TestIssueRefuses(t *testing.T) {
 		text string
 	}{
 		"empty block":  {muster.Issuance{CSR: "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n"}, muster.ErrInvalid, "request"},
-		"no PEM":       {muster.Issuance{CSR: "request"}, muster.ErrInvalid, "0 PEM blocks"},
+		"no PEM":       {muster.Issuance{CSR: "request"}, muster.ErrInvalid, "no PEM block; give the text that begins with -----BEGIN CERTIFICATE REQUEST-----"},
 		"damaged":      {muster.Issuance{CSR: "-----BEGIN CERTIFICATE REQUEST-----\nAA"}, muster.ErrInvalid, "damaged"},
 		"two":          {muster.Issuance{CSR: good + good}, muster.ErrInvalid, "2 PEM blocks"},
 		"too long":     {muster.Issuance{CSR: good + strings.Repeat("\n", 4096)}, muster.ErrInvalid, "want 1 to 4096"},

@@ -34,8 +34,8 @@ func parsePEM(what, text string) (*x509.Certificate, error) {
 	if !utf8.ValidString(text) { // could not be kept byte for byte
 		return nil, fmt.Errorf("%s: the PEM text is not UTF-8: %w", what, muster.ErrCertificate)
 	}
-	if n := strings.Count(text, "-----BEGIN "); n != 1 {
-		return nil, fmt.Errorf("%s: %d PEM blocks, want one CERTIFICATE: %w", what, n, muster.ErrCertificate)
+	if problem := blocksProblem(text, "CERTIFICATE"); problem != "" {
+		return nil, fmt.Errorf("%s: %s: %w", what, problem, muster.ErrCertificate)
 	}
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
@@ -49,6 +49,19 @@ func parsePEM(what, text string) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s: %s: %w", what, strings.TrimPrefix(err.Error(), "x509: "), muster.ErrCertificate)
 	}
 	return cert, nil
+}
+
+// blocksProblem says why a text does not hold exactly one PEM block, or returns "".
+// Where there is none at all, as a rule somebody sent DER, or a file's name.
+func blocksProblem(text, want string) string {
+	switch n := strings.Count(text, "-----BEGIN "); n {
+	case 0:
+		return fmt.Sprintf("no PEM block; give the text that begins with -----BEGIN %s-----, not DER and not the name of a file", want)
+	case 1:
+		return ""
+	default:
+		return fmt.Sprintf("%d PEM blocks, want one %s alone", n, want)
+	}
 }
 
 // checkStrength refuses weak keys and signatures, and keys too large to verify.

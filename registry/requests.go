@@ -34,8 +34,8 @@ func parseRequest(text string) (applicant, error) {
 	if n := utf8.RuneCountInString(text); n == 0 || n > maxRequest {
 		return fail("%d characters, want 1 to %d", n, maxRequest)
 	}
-	if n := strings.Count(text, "-----BEGIN "); n != 1 {
-		return fail("%d PEM blocks, want one CERTIFICATE REQUEST", n)
+	if problem := blocksProblem(text, "CERTIFICATE REQUEST"); problem != "" {
+		return fail("%s", problem)
 	}
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
