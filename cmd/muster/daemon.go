@@ -196,9 +196,9 @@ func (d *daemon) serve(services layer, patient context.Context, l *listeners, se
 	services.Go(func() error { d.fleet.Run(ctx); return nil })
 	services.Go(func() error { d.mqtt.run(ctx); return nil })
 	services.Go(func() error { d.broker.Recheck(ctx, d.config.OCSP.Recheck); return nil })
-	services.Go(func() error { return d.serveHTTP(ctx, patient, d.api, operators) })
-	services.Go(func() error { return d.serveHTTP(ctx, patient, d.probes(), l.http) })
-	services.Go(func() error { return d.serveHTTP(ctx, patient, d.admin.Handler(), l.admin) })
+	services.Go(func() error { return d.serveHTTP(ctx, patient, d.api, operators, callers(descriptors())) })
+	services.Go(func() error { return d.serveHTTP(ctx, patient, d.probes(), l.http, watchers) })
+	services.Go(func() error { return d.serveHTTP(ctx, patient, d.admin.Handler(), l.admin, watchers) })
 }
 
 // stopping begins the end: whoever asks hears of it before the first connection
@@ -237,9 +237,9 @@ const (
 	breakTimeout  = time.Second
 )
 
-// serveHTTP serves l until ctx ends, and lets requests under way finish for
-// stopTimeout, unless patient ends.
-func (d *daemon) serveHTTP(ctx, patient context.Context, h http.Handler, l net.Listener) error {
+// serveHTTP serves l, with so many connections at most, until ctx ends, and lets
+// requests under way finish for stopTimeout, unless patient ends.
+func (d *daemon) serveHTTP(ctx, patient context.Context, h http.Handler, l net.Listener, most int) error {
 	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
 	s := &http.Server{
@@ -248,6 +248,7 @@ func (d *daemon) serveHTTP(ctx, patient context.Context, h http.Handler, l net.L
 		// What strangers get wrong is no news: TLS handshakes of port scanners.
 		ErrorLog:    stdlog.New(debugWriter{d.log}, "", 0),
 		BaseContext: func(net.Listener) context.Context { return requests },
+		ConnState:   newCrowd(most).note,
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() { stopped <- shutDown(patient, s, breakOff) })

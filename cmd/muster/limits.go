@@ -42,6 +42,14 @@ func descriptors() int {
 // room is how many connections there are descriptors for.
 func room(descriptors int) int { return max(descriptors-reserved, descriptors/2, 1) }
 
+// callers is how many connections to the API may be open at once, with so many
+// descriptors: what is reserved is for more than those.
+func callers(descriptors int) int { return max(min(reserved/2, descriptors/4), 1) }
+
+// watchers is the same of the probes and the metrics, and of the admin socket,
+// each.
+const watchers = 64
+
 // tooFew says that there are fewer descriptors than the configuration has
 // connections, and how to mend that; "" if not.
 func tooFew(connections, descriptors int) string {

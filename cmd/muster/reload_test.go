@@ -35,6 +35,11 @@ func TestRoom(t *testing.T) {
 			t.Errorf("of %d descriptors connections may have %d, want %d", descriptors, got, want)
 		}
 	}
+	for descriptors, want := range map[int]int{0: 1, 1024: 256, 2048: 512, 131_072: 512} {
+		if got := callers(descriptors); got != want {
+			t.Errorf("of %d descriptors callers of the API may have %d, want %d", descriptors, got, want)
+		}
+	}
 	if text := tooFew(18_976, 20_000); text != "" {
 		t.Errorf("what fits is complained of: %s", text)
 	}
