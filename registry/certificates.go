@@ -103,10 +103,10 @@ func (s *Store) Certificate(ctx context.Context, account, id string) (muster.Cer
 }
 
 // ListCertificates lists the account's certificates in the order of their
-// registration, and among them those that others offer to it: they are
-// PENDING_TRANSFER, and their Account is whose they are.
+// registration, and among them, as OfferedCertificate has them, those that others
+// offer to it. A page may be short.
 func (s *Store) ListCertificates(ctx context.Context, account string, p Page) ([]muster.Certificate, Cursor, error) {
-	return list[muster.Certificate](ctx, s, KindCert, IndexOwner, Key(account), p)
+	return s.listWithOffers(ctx, account, p)
 }
 
 // ListCertificatesByAuthority lists those that the authority signed, in the

@@ -231,8 +231,11 @@ func (t *tx) offered(account, id string) (*certificateTx, error) {
 	return nil, fmt.Errorf("certificate %s: %w", id, muster.ErrNotFound)
 }
 
-// firstOffer returns the earliest of the records that are offered to an account:
-// several may have the certificate in mode SNI_ONLY.
+// firstOffer returns the record that an account is offered. Several accounts may
+// offer the same certificate: the one that has it as DEFAULT, for its authority's
+// key was shown to it, comes before those that merely know the certificate, and of
+// these the earliest offer. Else a stranger who offers it first would take the
+// place of the owner.
 func firstOffer(held []muster.Certificate, account string) (muster.Certificate, bool) {
 	offers := slices.DeleteFunc(slices.Clone(held), func(c muster.Certificate) bool {
 		return c.Status != muster.PendingTransfer || c.Transfer.To != account
@@ -241,8 +244,15 @@ func firstOffer(held []muster.Certificate, account string) (muster.Certificate, 
 		return muster.Certificate{}, false
 	}
 	return slices.MinFunc(offers, func(a, b muster.Certificate) int {
-		return cmp.Or(a.Transfer.Offered.Compare(b.Transfer.Offered), cmp.Compare(a.Account, b.Account))
+		return cmp.Or(proof(a)-proof(b), a.Transfer.Offered.Compare(b.Transfer.Offered), cmp.Compare(a.Account, b.Account))
 	}), true
+}
+
+func proof(c muster.Certificate) int {
+	if c.Mode == muster.ModeDefault {
+		return 0
+	}
+	return 1
 }
 
 // OfferedCertificate returns the certificate that another account offers to this
@@ -257,6 +267,49 @@ func (s *Store) OfferedCertificate(ctx context.Context, account, id string) (mus
 		return muster.Certificate{}, fmt.Errorf("certificate %s: %w", id, muster.ErrNotFound)
 	}
 	return unshared(c), nil
+}
+
+// listWithOffers lists each certificate once, as Certificate or else
+// OfferedCertificate has it: what a stranger offers must not stand beside the
+// account's own under the same ID, for who acts on the ID acts on that.
+func (s *Store) listWithOffers(ctx context.Context, account string, p Page) (found []muster.Certificate, next Cursor, err error) {
+	now := s.now()
+	err = s.engine.View(ctx, func(r Reader) error {
+		q := Query{Index: IndexOwner, Prefix: Key(account), After: p.After, Desc: p.Desc, Limit: min(p.Limit, maxPage)}
+		page, more, err := readPage[muster.Certificate](r, KindCert, q)
+		if err != nil {
+			return err
+		}
+		found, next = make([]muster.Certificate, 0, len(page)), more
+		for _, c := range page {
+			shown, err := c.Account == account, error(nil)
+			if !shown {
+				shown, err = offeredFirst(r, account, &c, now)
+			}
+			if err != nil {
+				return err
+			}
+			if shown {
+				found = append(found, c)
+			}
+		}
+		return nil
+	})
+	return found, next, err
+}
+
+// offeredFirst reports whether an offer is the one that the account sees: it has no
+// record of its own, and no offer comes before.
+func offeredFirst(r Reader, account string, offer *muster.Certificate, now time.Time) (bool, error) {
+	held, err := all[muster.Certificate](r, KindCert, Query{Prefix: []byte(offer.ID + "/")})
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(held, func(c muster.Certificate) bool { return c.Account == account && own(&c, now) }) {
+		return false, nil
+	}
+	first, ok := firstOffer(held, account)
+	return ok && first.Account == offer.Account, nil
 }
 
 // transfer holds a certificate to the rules of transfers: what is offered has an

@@ -76,3 +76,41 @@ func TestTransferIsListed(t *testing.T) {
 		t.Errorf("%d are outgoing, want 3", len(outgoing))
 	}
 }
+
+// TestStrangersOffer: whoever knows a certificate can register it without an
+// authority and offer it. That neither takes the place of the owner's offer nor
+// stands in a list beside what the account has itself.
+func TestStrangersOffer(t *testing.T) {
+	const stranger = "333333333333"
+	f, ca, c := transferable(t, muster.ModeDefault)
+	ctx := t.Context()
+	f.ok(f.CreateAccount(ctx, muster.Account{ID: stranger}))
+	owned := must(f.RegisterCertificate(ctx, registry.CertificateRegistration{Account: account2, PEM: f.leaf(ca, "owned"), WithoutCA: true}))(f)
+	for _, pem := range []string{c.PEM, owned.PEM} {
+		r := registry.CertificateRegistration{Account: stranger, PEM: pem, WithoutCA: true}
+		f.offer(stranger, must(f.RegisterCertificate(ctx, r))(f).ID, account2)
+	}
+	f.advance(time.Second)
+	f.offer(account, c.ID, account2)
+
+	listed := map[string]string{}
+	for p := (registry.Page{Limit: 1}); ; {
+		page, next, err := f.ListCertificates(ctx, account2, p)
+		f.ok(err)
+		for _, c := range page {
+			if listed[c.ID] != "" {
+				t.Errorf("certificate %s is listed twice", c.ID)
+			}
+			listed[c.ID] = c.Account
+		}
+		if p.After = next; next == nil {
+			break
+		}
+	}
+	if len(listed) != 2 || listed[c.ID] != account || listed[owned.ID] != account2 {
+		t.Errorf("listed %v", listed)
+	}
+	if taken := f.accept(account2, c.ID); taken.PreviousOwner != account || taken.AuthorityID != c.AuthorityID {
+		t.Errorf("accepted %+v, want the owner's", taken)
+	}
+}
