@@ -177,3 +177,15 @@ func TestStandingInAnotherAccount(t *testing.T) {
 		t.Errorf("Standing changed the candidate: account %s", c.Account)
 	}
 }
+
+// TestStandingBesideAnother: a connection that could belong to another account as
+// well by now is told that, and not that its certificate has moved.
+func TestStandingBesideAnother(t *testing.T) {
+	f := newFixture(t, nil)
+	l := leafOf(t, mintAuthority(t, "factory"), nil)
+	f.withoutCA(accountA, l)
+	silent, named := f.inspect(l, ""), f.inspect(l, endpointA)
+	f.withoutCA(accountB, l)
+	expect(t, "without a server name", f.gate.Standing(t.Context(), silent), admission.Refuse, muster.ReasonAmbiguousAccount)
+	expect(t, "with one", f.gate.Standing(t.Context(), named), admission.Admit, "")
+}

@@ -320,7 +320,7 @@ func (g *Gate) Standing(ctx context.Context, c *Candidate) Decision {
 	if err != nil {
 		return g.failed(c, err)
 	}
-	if f.Account != c.Account && c.Account != "" {
+	if f.Account != c.Account && c.Account != "" && f.Account != "" { // without any, the rules say why
 		return Decision{Reason: muster.ReasonTransferred, Rule: 4, Detail: "the certificate belongs to another account now"}
 	}
 	if last := c.lastOCSP(); last != nil {

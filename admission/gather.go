@@ -285,7 +285,8 @@ func (s *signersOnce) get() ([]muster.Authority, error) {
 }
 
 // maxSignatureChecks bounds what one handshake may cost when many registered
-// authorities share a subject.
+// authorities share a subject. Each account has its first ones among them before
+// any has its last: strangers who register namesakes must not use it up.
 const maxSignatureChecks = 32
 
 // signers returns the registered authorities, of all accounts, whose key signed
@@ -316,19 +317,38 @@ func (g *Gate) signers(ctx context.Context, leaf *x509.Certificate, id string) (
 }
 
 // likelyFirst moves the authorities whose subject key identifier the leaf
-// names to the front, keeping the order otherwise.
+// names to the front, and among these and the others takes one of each account in
+// turn, in the order of each.
 func likelyFirst(named []muster.Authority, leaf *x509.Certificate) []muster.Authority {
-	if len(named) < 2 || len(leaf.AuthorityKeyId) == 0 {
+	if len(named) < 2 {
 		return named
 	}
-	rank := make(map[string]int, len(named))
-	for _, a := range named {
-		if parent, err := parseCertificate(a.PEM); err != nil || string(parent.SubjectKeyId) != string(leaf.AuthorityKeyId) {
-			rank[a.ID] = 1
-		}
+	type ranked struct {
+		muster.Authority
+		unlikely, turn int
 	}
-	named = slices.Clone(named)
-	slices.SortStableFunc(named, func(a, b muster.Authority) int { return cmp.Compare(rank[a.ID], rank[b.ID]) })
+	type group struct {
+		account  string
+		unlikely int
+	}
+	order, before := make([]ranked, len(named)), map[group]int{}
+	for i, a := range named {
+		g := group{account: a.Account}
+		if len(leaf.AuthorityKeyId) > 0 {
+			if parent, err := parseCertificate(a.PEM); err != nil || string(parent.SubjectKeyId) != string(leaf.AuthorityKeyId) {
+				g.unlikely = 1
+			}
+		}
+		order[i] = ranked{a, g.unlikely, before[g]}
+		before[g]++
+	}
+	slices.SortStableFunc(order, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.unlikely, b.unlikely), cmp.Compare(a.turn, b.turn))
+	})
+	named = make([]muster.Authority, len(order))
+	for i, r := range order {
+		named[i] = r.Authority
+	}
 	return named
 }
 

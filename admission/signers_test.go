@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -180,5 +181,28 @@ func TestUncheckedSignaturesAreStrangers(t *testing.T) {
 	f.gate.Refused(c, c.Decision, "forger")
 	if r := f.memory.Recall(idOf(forged.Cert)); len(r) != 1 || r[0].Account != "" || r[0].AuthorityID != "" {
 		t.Errorf("remembered: %+v", r)
+	}
+}
+
+// TestNamesakesOfStrangers: accounts that register authorities of another's name
+// and key identifier, which anybody can make, keep none of its devices out.
+func TestNamesakesOfStrangers(t *testing.T) {
+	f := newFixture(t, nil)
+	own := f.authority(nil)
+	for i := range 4 {
+		stranger := fmt.Sprintf("44444444444%d", i)
+		must(t, f.store.CreateAccount(t.Context(), muster.Account{ID: stranger, Endpoint: stranger + ".example.test"}))
+		for range 10 { // as many as an account may have
+			l, err := mint.SelfSigned(mint.Request{Subject: own.Cert.Subject, Edit: func(c *x509.Certificate) {
+				c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.SubjectKeyId = true, true, x509.KeyUsageCertSign, own.Cert.SubjectKeyId
+			}})
+			must(t, err)
+			f.register(stranger, muster.ModeSNIOnly, &mint.Authority{Cert: l.Cert, Key: l.Key}, nil)
+		}
+	}
+	c := f.inspect(leafOf(t, own, nil), "")
+	expect(t, "a device of the account", c.Decision, admission.Register, "")
+	if c.Account != accountA {
+		t.Errorf("account %q", c.Account)
 	}
 }
