@@ -48,6 +48,8 @@ func (c *call) decode(into any) {
 	case err != nil:
 		c.err = &fault{status: http.StatusBadRequest, code: "SerializationException",
 			message: "The body is not valid JSON: " + err.Error()}
+	default:
+		c.checkMembers(reflect.TypeOf(into))
 	}
 }
 
