@@ -44,6 +44,18 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) (ok bool) {
 // for as many as it likes by one policy, and each stays as long as the session.
 const maxSubscriptions = 10_000
 
+// maxClaimSubscriptions is how many a claim certificate may have, in whose policy a
+// star stands for the format of answers: three requests have two answers each in
+// two formats. A filter may be as long as a packet.
+const maxClaimSubscriptions = 64
+
+func (s *Session) maxSubscriptions() int {
+	if s.claim {
+		return maxClaimSubscriptions
+	}
+	return maxSubscriptions
+}
+
 // OnSubscribe empties the filters that no policy allows, and those that would be
 // too many, so that mochi refuses them; OnSubscribed then sets the code that says
 // why.
@@ -58,7 +70,7 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) (out packets.Pack
 	if s == nil {
 		return out
 	}
-	room := maxSubscriptions - cl.State.Subscriptions.Len()
+	room := s.maxSubscriptions() - cl.State.Subscriptions.Len()
 	s.excess = nil
 	for i, f := range pk.Filters {
 		if !s.maySubscribe(f.Filter) {

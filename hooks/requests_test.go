@@ -146,3 +146,26 @@ func TestClaimsDisplaceClaims(t *testing.T) {
 		t.Errorf("%+v", pk.Properties)
 	}
 }
+
+// TestClaimsHaveFewSubscriptions: strangers may have one, and the star in its
+// policy takes filters of any length.
+func TestClaimsHaveFewSubscriptions(t *testing.T) {
+	h, cl := admitted(t)
+	sessionOf(cl).claim = true
+	asked := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Subscribe}}
+	for i := range maxClaimSubscriptions + 1 {
+		asked.Filters = append(asked.Filters, packets.Subscription{Filter: fmt.Sprint("$aws/certificates/create/", i, "/accepted")})
+	}
+	granted := h.OnSubscribe(cl, asked)
+	codes := make([]byte, len(asked.Filters))
+	h.OnSubscribed(cl, granted, codes)
+	for i, code := range codes {
+		want := packets.CodeGrantedQos0.Code
+		if i == maxClaimSubscriptions {
+			want = packets.ErrUnspecifiedError.Code // as MQTT 3.1.1 says it
+		}
+		if code != want {
+			t.Errorf("subscription %d: 0x%02X, want 0x%02X", i, code, want)
+		}
+	}
+}
