@@ -173,6 +173,24 @@ func TestHandlerPanicsLate(t *testing.T) {
 	}
 }
 
+// TestLogIsBounded: a method may be as long as all headers.
+func TestLogIsBounded(t *testing.T) {
+	url, log, _, stop := serve(t)
+	r, err := http.NewRequestWithContext(t.Context(), strings.Repeat("X", 10_000), url+"/one/Do", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	stop()
+	if n := log.Len(); n == 0 || n > 1000 {
+		t.Errorf("%d bytes in the log", n)
+	}
+}
+
 func TestRequestIDs(t *testing.T) {
 	url, _, _, _ := serve(t)
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)

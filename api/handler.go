@@ -38,7 +38,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if recorded.status >= http.StatusInternalServerError || x.broken {
 		line = h.config.Log.Error().Err(x.err)
 	}
-	line.Str("event", "api").Str("request", id).Str("method", r.Method).Str("operation", x.operation).
+	line.Str("event", "api").Str("request", id).Str("method", fmt.Sprintf("%.20s", r.Method)).Str("operation", x.operation).
 		Str("account", x.account).Str("key", x.keyID).
 		Int("status", recorded.status).Dur("duration", took).Msg("api request")
 	if x.broken {

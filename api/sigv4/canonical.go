@@ -25,8 +25,7 @@ func canonical(r *http.Request, query url.Values, a *authorization) (string, err
 	for i, name := range a.headers {
 		value, ok := headerValue(r, name)
 		if !ok || i > 0 && a.headers[i-1] >= name {
-			return "", invalid("SignedHeaders: '%s' cannot be verified: these headers are missing or out of order",
-				shorten(strings.Join(a.headers, ";")))
+			return "", a.unverifiable()
 		}
 		headers.WriteString(name + ":" + value + "\n")
 	}
