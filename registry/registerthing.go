@@ -84,10 +84,12 @@ func (s *Store) named(ctx context.Context, account string, r muster.Registration
 	return stored, err
 }
 
-// toRegister returns the certificate that named stands for.
+// toRegister returns the certificate that named stands for. One that was to be
+// created may have been, meanwhile, by the same call made twice.
 func (t *tx) toRegister(named muster.Certificate) (*certificateTx, error) {
-	if named.PEM == "" {
-		return t.certificate(named.Account, named.ID)
+	c, err := t.certificate(named.Account, named.ID)
+	if named.PEM == "" || !errors.Is(err, muster.ErrNotFound) {
+		return c, err
 	}
 	return &certificateTx{Certificate: named}, t.makeRoom(named)
 }

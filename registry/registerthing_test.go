@@ -3,8 +3,10 @@ package registry_test
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/muster-mqtt/muster"
@@ -64,6 +66,32 @@ func TestRegisterThing(t *testing.T) {
 			}
 			f.step()
 		}
+	})
+}
+
+// The same call many times at once makes one record, and each is answered.
+func TestRegisterThingAtOnce(t *testing.T) {
+	eachEngine(t, func(f *fixture) {
+		ca := f.mint("Factory")
+		f.authority(ca)
+		for i := range 8 {
+			name := fmt.Sprint("device-", i)
+			r := registered(muster.CertificateSource{PEM: f.leaf(ca, name)}, name)
+			before := f.seq()
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					if got, err := f.RegisterThing(f.Context(), account, r); err != nil || !slices.Equal(got.Things, []string{name}) {
+						f.Errorf("registered as %+v, %v", got, err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := f.seq() - before; n != 1 {
+				f.Errorf("%s: %d changes", name, n)
+			}
+		}
+		f.step()
 	})
 }
 
