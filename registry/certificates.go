@@ -211,7 +211,7 @@ func (s *Store) UpdateCertificateStatus(ctx context.Context, account, id string,
 	return s.setStatus(ctx, account, id, status, func(from muster.Status) error {
 		switch from {
 		case muster.Revoked:
-			return fmt.Errorf("certificate %s: it is REVOKED and cannot become %s: %w", id, status, muster.ErrState)
+			return fmt.Errorf("certificate %s: it is REVOKED and cannot become %s, give the device another certificate: %w", id, status, muster.ErrState)
 		case muster.PendingTransfer:
 			return fmt.Errorf("certificate %s: it is PENDING_TRANSFER and cannot become %s; cancel the transfer first: %w", id, status, muster.ErrState)
 		}

@@ -94,6 +94,9 @@ func (c *call) fingerprint(label string) string { return c.lowerID(label, c.labe
 // lowerID checks the ID of a certificate or an authority. AWS's form of it lets
 // capitals pass, and 0x in place of two digits, by which nothing could be found.
 func (c *call) lowerID(member, value string) string {
+	if _, id, found := strings.Cut(value, "/"); found && strings.HasPrefix(value, "arn:") {
+		c.refuse("%s: is an ARN, give its last part: %s", member, shorten(id))
+	}
 	c.required(member, value, certificateID)
 	if strings.HasPrefix(value, "0x") {
 		c.refuse("%s: must be 64 hex digits, the SHA-256 of the certificate, without 0x", member)
