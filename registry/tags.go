@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -72,20 +73,24 @@ func (s *Store) editTags(ctx context.Context, account string, kind muster.Resour
 	if err != nil {
 		return err
 	}
-	id = docID(k, account, id)
-	return s.update(ctx, func(t *tx) error {
+	doc := docID(k, account, id)
+	err = s.update(ctx, func(t *tx) error {
 		switch k {
 		case KindAuthority:
-			return retagAuthority(t, id, edit)
+			return retagAuthority(t, doc, edit)
 		case KindPolicy:
-			return retag(t, k, id, edit, func(p *muster.Policy) *[]muster.Tag { return &p.Tags })
+			return retag(t, k, doc, edit, func(p *muster.Policy) *[]muster.Tag { return &p.Tags })
 		case KindThingType:
-			return retag(t, k, id, edit, func(p *muster.ThingType) *[]muster.Tag { return &p.Tags })
+			return retag(t, k, doc, edit, func(p *muster.ThingType) *[]muster.Tag { return &p.Tags })
 		case KindThingGroup:
-			return retag(t, k, id, edit, func(p *muster.ThingGroup) *[]muster.Tag { return &p.Tags })
+			return retag(t, k, doc, edit, func(p *muster.ThingGroup) *[]muster.Tag { return &p.Tags })
 		}
-		return retag(t, k, id, edit, func(p *muster.Template) *[]muster.Tag { return &p.Tags })
+		return retag(t, k, doc, edit, func(p *muster.Template) *[]muster.Tag { return &p.Tags })
 	})
+	if errors.Is(err, ErrTooLarge) { // the versions of a policy may leave little room
+		return fmt.Errorf("%s %s: it is too large with these tags, take fewer or delete a version of it: %w", kind, id, muster.ErrInvalid)
+	}
+	return err
 }
 
 // retag edits the tags of a document and writes it if that changed them.

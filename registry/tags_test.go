@@ -62,6 +62,24 @@ func TestTags(t *testing.T) {
 	f.is("things have no tags", err, muster.ErrInvalid)
 }
 
+// TestTagsOfLargePolicy: where the texts of a policy leave no room for tags, that is
+// no failure of the registry.
+func TestTagsOfLargePolicy(t *testing.T) {
+	f := newFixture(t)
+	f.policy("p")
+	wide := strings.Replace(allowAll, "{", "{"+strings.Repeat("\n", 257_000), 1)
+	for range 2 {
+		must(f.CreatePolicyVersion(t.Context(), account, "p", wide, false))(f)
+	}
+	tags := make([]muster.Tag, 50)
+	for i := range tags {
+		tags[i] = muster.Tag{Key: fmt.Sprint("k", i), Value: strings.Repeat("é", 256)}
+	}
+	f.is("many tags", f.TagResource(t.Context(), account, muster.KindPolicy, "p", tags), muster.ErrInvalid)
+	f.ok(f.TagResource(t.Context(), account, muster.KindPolicy, "p", tags[:1]))
+	f.step()
+}
+
 // The tag sets the mode of authority and issuer alike, and removing it sets it
 // back, but only where it was a tag.
 func TestOCSPTag(t *testing.T) {
