@@ -39,9 +39,10 @@ func (e *BackupError) Error() string { return fmt.Sprintf("backup, line %d: %v",
 func (e *BackupError) Unwrap() error { return e.Err }
 
 // Restore puts the documents of a backup into an engine that holds none, with
-// index entries computed anew, and checks that the sealer opens every secret
-// among them and that they keep the rules of the registry. The report's Broken
-// says which they do not; it is the caller's to accept that.
+// index entries computed anew and in the form of this program (Upgrade), and
+// checks that the sealer opens every secret among them and that they keep the
+// rules of the registry. The report's Broken says which they do not; it is the
+// caller's to accept that.
 //
 // After an error the engine holds a part of the documents and is to be thrown
 // away. A backup that was cut off or altered is a BackupError, at the latest
@@ -54,10 +55,13 @@ func Restore(ctx context.Context, e Engine, r io.Reader, sealer *Sealer) (Backup
 	if err := requireEmpty(ctx, e); err != nil {
 		return BackupReport{}, err
 	}
-	b := batch{ctx: ctx, engine: e}
+	b := batch{ctx: ctx, engine: e, what: "restore"}
 	report, err := readBackup(ctx, r, sealer, b.add)
 	if err == nil {
 		err = b.flush()
+	}
+	if err == nil {
+		err = Upgrade(ctx, e)
 	}
 	if err != nil {
 		return report, err
@@ -93,6 +97,7 @@ func requireEmpty(ctx context.Context, e Engine) error {
 type batch struct {
 	ctx    context.Context
 	engine Engine
+	what   string // is done, for errors
 	docs   []batchDoc
 	bytes  int
 }
@@ -131,7 +136,7 @@ func (b *batch) flush() error {
 	})
 	b.docs, b.bytes = b.docs[:0], 0
 	if err != nil {
-		return fmt.Errorf("restore: %w", err)
+		return fmt.Errorf("%s: %w", b.what, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/rs/zerolog"
 
@@ -62,6 +63,9 @@ func openState(ctx context.Context, c *config.Config, log zerolog.Logger, m *met
 	}})
 	if err != nil {
 		return s, err
+	}
+	if err := registry.Upgrade(ctx, s.engine); err != nil {
+		return s, fmt.Errorf("the registry is of an earlier program and could not be brought up to date: %w", err)
 	}
 	s.store, err = registry.New(registry.Config{
 		Engine: s.engine, Sealer: sealer, PendingTTL: c.Registry.PendingTTL, CacheSize: c.Registry.Cache,
