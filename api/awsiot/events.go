@@ -45,12 +45,14 @@ func (d *Dialect) describeEventConfigurations(ctx context.Context, c *call) (any
 // updateEventConfigurations leaves kinds that are not named as they are.
 func (d *Dialect) updateEventConfigurations(ctx context.Context, c *call) (any, error) {
 	var in struct {
-		Configurations map[muster.EventKind]eventConfiguration `json:"eventConfigurations"`
+		Configurations map[muster.EventKind]*eventConfiguration `json:"eventConfigurations"`
 	}
 	c.decode(&in)
 	events := make(map[muster.EventKind]bool, len(in.Configurations))
 	for kind, configuration := range in.Configurations {
-		events[kind] = configuration.Enabled
+		if configuration != nil { // null is no member
+			events[kind] = configuration.Enabled
+		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(events)) {
 		if !kind.Valid() {
