@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -128,10 +130,20 @@ func (p *registryEvents) work(ctx context.Context, account string, q *registryQu
 		if !ok {
 			return
 		}
-		if err := p.publish(e); err != nil {
+		if err := p.guarded(e); err != nil {
 			p.log.Error().Err(err).Str("kind", string(e.Kind)).Str("account", account).Msg("a registry event was not published")
 		}
 	}
+}
+
+// guarded has one event that cannot be published cost no more than itself.
+func (p *registryEvents) guarded(e muster.RegistryEvent) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return p.publish(e)
 }
 
 // next takes an event of a queue that is worked on; if there is none, it is not

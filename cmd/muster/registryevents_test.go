@@ -31,8 +31,11 @@ func publishing(t *testing.T) *publications {
 		p.dropped += n
 	}, zerolog.Nop())
 	p.registryEvents.publish = func(e muster.RegistryEvent) error {
-		if e.Account == "slow" {
+		switch e.Account {
+		case "slow":
 			<-p.held
+		case "broken":
+			panic("it cannot be published")
 		}
 		p.published <- e
 		return nil
@@ -74,6 +77,7 @@ func TestRegistryEventsHoldUpNobody(t *testing.T) {
 		p.registryEvents.tell(registryEvent("slow", i))
 	}
 	for i := range 100 {
+		p.registryEvents.tell(registryEvent("broken", i))
 		p.registryEvents.tell(registryEvent("fast", i))
 	}
 	for i := range 100 {
