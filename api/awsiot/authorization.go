@@ -315,7 +315,11 @@ func (d *Dialect) judged(c *call, member string, a policy.Action, arn string) st
 		c.refuse("%s: %s: %s is about %s…", member, shorten(arn), a, muster.ARN(d.region, c.account, a.Resource()))
 		return ""
 	}
-	if parts := strings.SplitN(name, "/", 3); a == policy.Subscribe && len(parts) == 3 && strings.EqualFold(parts[0], "$share") {
+	if parts := strings.SplitN(name, "/", 3); a == policy.Subscribe && strings.EqualFold(parts[0], "$share") {
+		if len(parts) < 3 || parts[1] == "" || parts[2] == "" {
+			c.refuse("%s: %s: a shared subscription is $share/GROUP/FILTER", member, shorten(arn))
+			return ""
+		}
 		name = parts[2]
 	}
 	return name
