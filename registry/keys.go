@@ -88,7 +88,8 @@ func (s *Store) AccessKey(ctx context.Context, id string) (muster.AccessKey, err
 		}
 		secret, err := s.sealer.Open(doc.Sealed, doc.ID)
 		if err != nil {
-			return muster.AccessKey{}, fmt.Errorf("access key %w", err)
+			// Not ErrInvalid: that would blame who signed a request.
+			return muster.AccessKey{}, errors.New("access key " + err.Error())
 		}
 		k := doc.withoutSecret()
 		k.Secret = string(secret)
@@ -159,7 +160,7 @@ func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
 var errNoSealer = errors.New("access keys need a master key: Config.Sealer is not set")
 
 // keyUseEvery is how long the time of a key's last use may lag behind on disk:
-// one write an hour for a key that is busy.
+// about one write an hour for a key that is busy.
 const keyUseEvery = time.Hour
 
 // keyUses remembers when keys were used. It holds those that exist, or did when
@@ -212,6 +213,7 @@ func (s *Store) saveKeyUses(ctx context.Context) error {
 
 func (s *Store) saveLastUses(ctx context.Context, ids []string, last map[string]time.Time) error {
 	var gone []string
+	now := s.now()
 	err := s.update(ctx, func(t *tx) error {
 		gone = nil
 		for _, id := range ids {
@@ -222,7 +224,7 @@ func (s *Store) saveLastUses(ctx context.Context, ids []string, last map[string]
 				continue
 			case err != nil:
 				return err
-			case last[id].Sub(doc.Used) < keyUseEvery:
+			case !last[id].After(doc.Used) || now.Sub(doc.Used) < keyUseEvery:
 				continue
 			}
 			doc.Used = last[id]
