@@ -34,6 +34,16 @@ func (c *call) refuse(format string, args ...any) {
 	}
 }
 
+// once refuses a member of the query that occurs twice: a signature covers its
+// values in any order, so that it does not say which one was meant.
+func (c *call) once() {
+	for name, values := range c.query {
+		if len(values) > 1 {
+			c.refuse("%s: occurs %d times in the query", shorten(name), len(values))
+		}
+	}
+}
+
 // decode reads the body's members. AWS ignores those it does not know, and sends
 // and takes no body at all where none is needed.
 func (c *call) decode(into any) {

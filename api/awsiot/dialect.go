@@ -110,6 +110,9 @@ func (d *Dialect) run(ctx context.Context, m matched, c *call) (any, error) {
 	if m.operation == nil {
 		return nil, m.fault()
 	}
+	if c.once(); c.err != nil {
+		return nil, c.err
+	}
 	c.labels = m.labels
 	out, err := m.operation.do(d, ctx, c)
 	if errors.Is(err, registry.ErrCursor) {

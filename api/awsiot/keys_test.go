@@ -251,6 +251,15 @@ func TestPresignedURL(t *testing.T) {
 	}
 }
 
+// TestQueryMembersAreMeantOnce: the same signature is good for both orders of two
+// values.
+func TestQueryMembersAreMeantOnce(t *testing.T) {
+	s := newServer(t, time.Now)
+	for _, query := range []string{"?thingTypeName=a&thingTypeName=b", "?thingTypeName=b&thingTypeName=a"} {
+		answered(t, s.send(t, s.key, "GET", "/things"+query, ""), 400, "InvalidRequestException", "thingTypeName: occurs 2 times in the query")
+	}
+}
+
 // TestKeyUseIsNoted: a request that was signed counts as a use, whatever became
 // of it; one that was not does not.
 func TestKeyUseIsNoted(t *testing.T) {
