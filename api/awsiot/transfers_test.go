@@ -99,7 +99,9 @@ func TestOfferedInCapitals(t *testing.T) {
 	if w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	var list struct{ Certificates []struct{ CertificateARN string } }
+	var list struct {
+		Certificates []struct{ CertificateARN string }
+	}
 	if err := json.Unmarshal(s.send(t, s.other, "GET", "/certificates", "").Body.Bytes(), &list); err != nil {
 		t.Fatal(err)
 	}
