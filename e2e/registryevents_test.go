@@ -52,9 +52,9 @@ func TestRegistryEvents(t *testing.T) {
 	}
 	var e struct {
 		EventType, EventID, Operation, AccountID, ThingID, ThingName, ThingTypeName string
-		Timestamp                                                                  int64
-		VersionNumber                                                              int
-		Attributes                                                                 map[string]string
+		Timestamp                                                                   int64
+		VersionNumber                                                               int
+		Attributes                                                                  map[string]string
 	}
 	text := live.await(t, "message $aws/events/thing/lamp/updated ")
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
