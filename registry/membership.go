@@ -16,8 +16,8 @@ const (
 	maxMoves = 100
 )
 
-// crowded says that a template would put a thing into more groups than it may be
-// in, or returns "". had is how many it is in already.
+// crowded says that a thing would be put into more groups than it may be in, or
+// returns "". had is how many it is in already.
 func crowded(thing string, groups []string, had int) string {
 	if n := len(groups); n > max(maxGroups, had) {
 		return fmt.Sprintf("the thing %q would be in %d groups, at most %d may be", thing, n, maxGroups)

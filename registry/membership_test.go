@@ -54,6 +54,9 @@ func TestThingInGroups(t *testing.T) {
 		f.ok(add(fmt.Sprintf("g%02d", i))())
 	}
 	f.is("the eleventh", add("g10")(), muster.ErrLimit)
+	eleven := append(must(f.Thing(t.Context(), account, "a"))(f).Groups, "g10")
+	_, err := f.CreateThing(t.Context(), muster.Thing{Account: account, Name: "b", Groups: eleven})
+	f.is("eleven from the start", err, muster.ErrLimit)
 }
 
 // What a principal is follows the groups of its things, and their parents.

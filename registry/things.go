@@ -11,9 +11,10 @@ import (
 )
 
 // CreateThing creates a thing; its ID, Created and Revision are set here. Its
-// type and groups must exist, and the type must not be deprecated. The same thing
-// once more is no error: the one that is there is returned, whatever groups it
-// came into since, unless groups are asked for.
+// type and groups, of which there are ten at most (ErrLimit), must exist, and the
+// type must not be deprecated. The same thing once more is no error: the one that
+// is there is returned, whatever groups it came into since, unless groups are asked
+// for.
 func (s *Store) CreateThing(ctx context.Context, thing muster.Thing) (muster.Thing, error) {
 	if err := checkThing(thing); err != nil {
 		return muster.Thing{}, err
@@ -21,6 +22,9 @@ func (s *Store) CreateThing(ctx context.Context, thing muster.Thing) (muster.Thi
 	thing.ID, thing.Created, thing.Revision = randomUUID(), s.now(), 1
 	thing.Authority = "" // an operator's
 	thing.Groups = sortedNames(thing.Groups)
+	if reason := crowded(thing.Name, thing.Groups, 0); reason != "" {
+		return muster.Thing{}, fmt.Errorf("%s: %w", reason, muster.ErrLimit)
+	}
 	return create(ctx, s, KindThing, thing.Name, creation[muster.Thing]{
 		account: thing.Account,
 		value:   thing,
