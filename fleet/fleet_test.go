@@ -220,8 +220,10 @@ func TestStop(t *testing.T) {
 		f.service.Request(f.request(second, create, ""))
 		stop()
 		<-ended
-		if body, ok := f.await(second, create); ok || body["errorCode"] != string(fleet.CodeUnavailable) || body["statusCode"] != 503.0 {
-			t.Errorf("what waited: %v", body)
+		for a, topic := range map[*asker]string{first: "$aws/provisioning-templates/hooked/provision/json", second: create} {
+			if body, ok := f.await(a, topic); ok || body["errorCode"] != string(fleet.CodeUnavailable) || body["statusCode"] != 503.0 {
+				t.Errorf("what waited on %s: %v", topic, body)
+			}
 		}
 		third := newAsker()
 		f.service.Request(f.request(third, create, ""))

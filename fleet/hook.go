@@ -42,9 +42,12 @@ func (s *Service) consult(ctx context.Context, hook *muster.Hook, e hookEvent) (
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.hookTimeout)
+	hookCtx, cancel := context.WithTimeout(ctx, s.hookTimeout)
 	defer cancel()
-	text, err := s.caller.Call(ctx, url, body)
+	text, err := s.caller.Call(hookCtx, url, body)
+	if err != nil && ctx.Err() != nil { // the server stops: the hook has said nothing
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return denied("%v", err)
 	}
