@@ -33,7 +33,7 @@ func newGlob(text string) glob {
 // compared as one piece, and what stands between two stars is looked for once:
 // the leftmost place is as good as any other. So the time is linear in the
 // lengths, whatever a device calls itself and publishes on, unless "?" and a
-// long text stand together behind a star.
+// long text stand together between two stars.
 func (g glob) match(prefix, name string) bool {
 	if !startsWith(prefix, name, g.text[:g.head]) {
 		return false
@@ -122,15 +122,19 @@ func find(prefix, name, piece string) (_, _ string, ok bool) {
 	return "", name, ok
 }
 
+// chars counts the characters of a text, as skipChar takes them off, or of a piece.
+func chars(s string) int { return utf8.RuneCountInString(s) }
+
 // endsWith reports whether prefix+name ends with a piece.
 func endsWith(prefix, name, piece string) bool {
 	if strings.Contains(piece, anyChar) {
-		for ok := true; ok; prefix, name, ok = skipChar(prefix, name) {
-			if p, n, ok := fit(prefix, name, piece); ok && p == "" && n == "" {
-				return true
-			}
+		// As many characters as the piece has are at the end; what is before them
+		// belongs to the star.
+		for n := chars(prefix) + chars(name) - chars(piece); n > 0; n-- {
+			prefix, name, _ = skipChar(prefix, name)
 		}
-		return false
+		prefix, name, ok := fit(prefix, name, piece)
+		return ok && prefix == "" && name == ""
 	}
 	n := len(prefix) + len(name) - len(piece)
 	if n < 0 {
