@@ -21,7 +21,11 @@ func (s *Service) create(ctx context.Context, r Request, a address) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.asking(ctx, r); err != nil {
+	asking, err := s.asking(ctx, r)
+	if err == nil && asking.Claim != "" { // what could not be provisioned is not made
+		_, err = s.usable(ctx, r.Account, asking.Claim)
+	}
+	if err != nil {
 		return nil, err
 	}
 	start := s.now()

@@ -88,6 +88,20 @@ func TestRevokedClaim(t *testing.T) {
 	}
 }
 
+// TestClaimOfDisabledTemplate: a claim is worth what its template is.
+func TestClaimOfDisabledTemplate(t *testing.T) {
+	f := newFixture(t, nil).run()
+	claim, err := f.store.CreateClaim(t.Context(), account, "pumps")
+	must(t, err)
+	f.claim = claim.ID
+	_, token := f.made()
+	enabled := false
+	_, err = f.store.UpdateTemplate(t.Context(), account, "pumps", registry.TemplateUpdate{Enabled: &enabled})
+	must(t, err)
+	f.refused(create, "", fleet.CodeDenied)
+	f.refused(pumps, provisionOf(token, "one"), fleet.CodeDenied)
+}
+
 // TestHook: only a clear yes is one.
 func TestHook(t *testing.T) {
 	const arn = "arn:aws:lambda:us-east-1:123456789012:function:check"

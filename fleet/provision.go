@@ -158,7 +158,13 @@ func (s *Service) template(ctx context.Context, r Request, name string) (muster.
 		return none, reject(CodeDenied, "the claim certificate is for another template").
 			because("the claim certificate is for template %s alone", only)
 	}
-	t, err := s.registry.Template(ctx, r.Account, name)
+	return s.usable(ctx, r.Account, name)
+}
+
+// usable returns a template if devices may provision themselves by it.
+func (s *Service) usable(ctx context.Context, account, name string) (muster.Template, error) {
+	none := muster.Template{}
+	t, err := s.registry.Template(ctx, account, name)
 	switch {
 	case err != nil:
 		return none, err
