@@ -157,6 +157,7 @@ func serve(ctx context.Context, c *config.Config, log zerolog.Logger, from *sour
 	}
 	defer func() { _ = os.Remove(filepath.Join(c.Admin.Path, addressesFile)) }()
 	warn(c, log)
+	d.warnOfMasterKey(ctx)
 	if from != nil {
 		d.attend(from, hangup)
 	}
