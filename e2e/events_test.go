@@ -9,8 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -89,7 +89,7 @@ func (r *receiver) answer(status int) {
 	r.status = status
 }
 
-// await waits for the events of a certificate, and demands these, in this order:
+// await waits for the events of a certificate, and demands these, in any order:
 // "type previous>status reason".
 func (r *receiver) await(c *certificate, want ...string) {
 	r.t.Helper()
